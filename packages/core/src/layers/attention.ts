@@ -1,0 +1,78 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
+
+/**
+ * What a masked score gets added. Large enough that its softmax is exactly 0 in float32, finite so that a
+ * fully masked row stays a number. The reference adds the dtype's minimum, LAVIS −10000; they differ from this
+ * only in fully masked rows, which nobody reads.
+ */
+export const MASKED = -1e9;
+
+/** `[batch, tokens, heads·headWidth]` → `[batch, heads, tokens, headWidth]` */
+export function splitHeads(x: Tensor3D, heads: number): Tensor4D {
+  const [batch, tokens, width] = x.shape;
+  return tf.transpose(tf.reshape(x, [batch, tokens, heads, width / heads]), [0, 2, 1, 3]) as Tensor4D; // [batch, heads, tokens, headWidth]
+}
+
+/** `[batch, heads, tokens, headWidth]` → `[batch, tokens, heads·headWidth]` */
+export function mergeHeads(x: Tensor4D): Tensor3D {
+  const [batch, heads, tokens, headWidth] = x.shape;
+  return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [batch, tokens, heads * headWidth]) as Tensor3D; // [batch, tokens, heads·headWidth]
+}
+
+/** What {@link attentionProbabilities} adds and multiplies. */
+export interface AttentionOptions {
+  /** Multiplies the scores: 1/√headWidth in most models, 1 in T5. */
+  readonly scale: number;
+  /** Added to the scores, broadcast to `[batch, heads, queries, keys]`: a mask, a position bias, or their sum. */
+  readonly bias?: Tensor;
+}
+
+/**
+ * softmax(scale·q·kᵀ + bias) over the keys.
+ *
+ * @param query - `[batch, heads, queries, headWidth]`
+ * @param key - `[batch, heads, keys, headWidth]`
+ * @returns `[batch, heads, queries, keys]`
+ */
+export function attentionProbabilities(query: Tensor4D, key: Tensor4D, { scale, bias }: AttentionOptions): Tensor4D {
+  const scaled = scale === 1 ? query : tf.mul(query, scale);
+  const scores = tf.matMul(scaled, key, false, true); // [batch, heads, queries, keys]
+  return tf.softmax(bias ? tf.add(scores, bias) : scores, -1) as Tensor4D;
+}
+
+/**
+ * Scaled dot-product attention: what each query reads from the values.
+ *
+ * @param query - `[batch, heads, queries, headWidth]`
+ * @param key - `[batch, heads, keys, headWidth]`
+ * @param value - `[batch, heads, keys, headWidth]`
+ * @returns `[batch, heads, queries, headWidth]`
+ */
+export function attend(query: Tensor4D, key: Tensor4D, value: Tensor4D, options: AttentionOptions): Tensor4D {
+  return tf.matMul(attentionProbabilities(query, key, options), value); // [batch, heads, queries, headWidth]
+}
+
+/**
+ * The additive form of a padding mask.
+ *
+ * @param mask - int32 or float `[batch, keys]`, 1 = real, 0 = padding
+ * @returns `[batch, 1, 1, keys]`, 0 or {@link MASKED}
+ */
+export function paddingBias(mask: Tensor2D): Tensor4D {
+  const [batch, keys] = mask.shape;
+  const hidden = tf.sub(1, tf.cast(mask, 'float32')); // [batch, keys]
+  return tf.reshape(tf.mul(hidden, MASKED), [batch, 1, 1, keys]) as Tensor4D; // [batch, 1, 1, keys]
+}
+
+/**
+ * The additive form of a causal mask: query `i` of the last `queries` positions sees keys up to its own.
+ *
+ * @returns `[1, 1, queries, keys]`, 0 or {@link MASKED}
+ */
+export function causalBias(queries: number, keys: number): Tensor4D {
+  const queryPositions = tf.reshape(tf.range(keys - queries, keys), [queries, 1]); // [queries, 1]
+  const keyPositions = tf.reshape(tf.range(0, keys), [1, keys]); // [1, keys]
+  const hidden = tf.cast(tf.greater(keyPositions, queryPositions), 'float32'); // [queries, keys]
+  return tf.reshape(tf.mul(hidden, MASKED), [1, 1, queries, keys]) as Tensor4D; // [1, 1, queries, keys]
+}

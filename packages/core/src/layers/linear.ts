@@ -1,0 +1,44 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+
+/** Weights of one linear layer, in checkpoint layout. */
+export interface LinearParams {
+  readonly weight: Tensor2D; // [out, in]
+  readonly bias?: Tensor1D; //  [out]
+}
+
+/**
+ * y = x·Wᵀ + b
+ *
+ * @param x - `[..., in]`, rank 2 or more.
+ * @returns `[..., out]`
+ */
+export function linear<X extends Tensor>({ weight, bias }: LinearParams, x: X): X {
+  const [outputs, inputs] = weight.shape;
+  const rows = tf.reshape(x, [-1, inputs]) as Tensor2D; // [rows, in]
+  const y = matMulTransposed(rows, weight); // [rows, out]
+  return tf.reshape(bias ? tf.add(y, bias) : y, [...x.shape.slice(0, -1), outputs]) as unknown as X; // [..., out]
+}
+
+/**
+ * x·Wᵀ for a weight in `[out, in]` layout.
+ *
+ * The wasm backend has a fast kernel only for untransposed products, and that kernel packs a second copy of
+ * its right operand and keeps it. (W·xᵀ)ᵀ is the same product: the activations are transposed and packed, the
+ * weights are neither. Measured at 257×1408×6144: 25 GF against 2 GF for the transposing product.
+ */
+function matMulTransposed(x: Tensor2D, weight: Tensor2D): Tensor2D {
+  if (tf.getBackend() !== 'wasm') return tf.matMul(x, weight, false, true); // [rows, out]
+  return tf.transpose(tf.matMul(weight, tf.transpose(x))); // [rows, out]
+}
+
+/**
+ * Rows of a table by index.
+ *
+ * @param table - `[entries, width]`
+ * @param ids - int32 `[batch, tokens]`
+ * @returns `[batch, tokens, width]`
+ */
+export function embed(table: Tensor2D, ids: Tensor2D): Tensor3D {
+  return tf.gather(table, ids) as unknown as Tensor3D; // [batch, tokens, width]
+}

@@ -1,0 +1,250 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor, TensorContainer } from '@tensorflow/tfjs-core';
+import type { RunOptions } from './abort-and-progress.ts';
+import { DisposedError, ResourceError } from './errors.ts';
+import { sizeOf } from './shapes.ts';
+import type { Weight } from './weights.ts';
+
+/**
+ * A parameter tree is a plain object or array whose leaves are tensors. `Described<Tree>` is the same tree
+ * with lazily described weights at the leaves: what a loader returns before anything is read.
+ */
+export type Described<Tree> = Tree extends Tensor
+  ? Weight
+  : Tree extends object
+    ? { readonly [Key in keyof Tree]: Described<Tree[Key]> }
+    : Tree;
+
+/** All leaves of a parameter tree, described or not, in the order of its keys. */
+export function leavesOf(tree: unknown): (Weight | Tensor)[] {
+  if (isLeaf(tree)) return [tree];
+  if (typeof tree !== 'object' || tree === null) return [];
+  return Object.values(tree).flatMap(leavesOf);
+}
+
+/** Number of parameters in a tree. */
+export function countParameters(tree: unknown): number {
+  return leavesOf(tree).reduce((sum, leaf) => sum + sizeOf(leaf.shape), 0);
+}
+
+/** Bytes that a tree takes as float32 tensors. */
+export function sizeInMemory(tree: unknown): number {
+  return 4 * countParameters(tree);
+}
+
+/**
+ * Reads a described tree into tensors. All reads of the tree are started at once.
+ *
+ * @returns a tree of new tensors; the caller disposes it with `tf.dispose`.
+ * On error or abort nothing stays behind.
+ */
+export async function materialize<Tree>(
+  described: Described<Tree>,
+  options: Pick<RunOptions, 'abortSignal'> = {},
+): Promise<Tree> {
+  const leaves = leavesOf(described) as Weight[];
+  const values = await Promise.all(leaves.map((weight) => weight.read(options)));
+  const tensors = new Map<Weight, Tensor>();
+  try {
+    leaves.forEach((weight, index) => {
+      const data = values[index]!;
+      tensors.set(weight, tf.tensor(data, weight.shape.slice(), data instanceof Int32Array ? 'int32' : 'float32'));
+      values[index] = new Float32Array(0); // the copy in tfjs is the only one kept
+    });
+  } catch (cause) {
+    tf.dispose([...tensors.values()]);
+    throw cause;
+  }
+  return replaceLeaves(described, tensors) as Tree;
+}
+
+function replaceLeaves(tree: unknown, tensors: ReadonlyMap<unknown, Tensor>): unknown {
+  if (isLeaf(tree)) return tensors.get(tree);
+  if (Array.isArray(tree)) return tree.map((child) => replaceLeaves(child, tensors));
+  if (typeof tree !== 'object' || tree === null) return tree;
+  return Object.fromEntries(Object.entries(tree).map(([key, child]) => [key, replaceLeaves(child, tensors)]));
+}
+
+function isLeaf(value: unknown): value is Weight | Tensor {
+  return typeof value === 'object' && value !== null && Array.isArray((value as Weight).shape) && 'dtype' in value;
+}
+
+/**
+ * How many bytes of weights may stay in the backend's memory at once. A block asks for its share when it is
+ * made; a refused block streams: its weights come before each use and go after it.
+ */
+export class WeightBudget {
+  readonly totalBytes: number;
+  #reservedBytes = 0;
+
+  /** @param totalBytes - Defaults to what the current backend can hold; see {@link defaultWeightBudget}. */
+  constructor(totalBytes: number = defaultWeightBudget(tf.getBackend())) {
+    this.totalBytes = totalBytes;
+  }
+
+  get reservedBytes(): number {
+    return this.#reservedBytes;
+  }
+
+  /** True, and the bytes are taken, when they still fit. */
+  reserve(bytes: number): boolean {
+    if (this.#reservedBytes + bytes > this.totalBytes) return false;
+    this.#reservedBytes += bytes;
+    return true;
+  }
+
+  release(bytes: number): void {
+    this.#reservedBytes = Math.max(0, this.#reservedBytes - bytes);
+  }
+}
+
+/**
+ * Bytes of weights that a tfjs backend may hold. The wasm heap ends at 4 GiB and aborts the process there, so
+ * 1.5 GiB are left for activations, a streamed block and the next one on its way.
+ */
+export function defaultWeightBudget(backend: string): number {
+  return backend === 'wasm' ? 2.5 * 1024 ** 3 : Number.POSITIVE_INFINITY;
+}
+
+/** Where blocks keep their weights. */
+export interface PlacementOptions {
+  /** Shared by all parts of a model, so that they do not each take the whole memory. @default a new `WeightBudget()` */
+  readonly budget?: WeightBudget;
+}
+
+/**
+ * The weights of one block of a model: resident for the block's life when the budget has room, streamed
+ * otherwise. Model code does not see the difference; it runs inside {@link use}.
+ */
+export class ParameterBlock<Tree> {
+  /** For messages and progress: `vision encoder, block 3`. */
+  readonly name: string;
+  readonly described: Described<Tree>;
+  readonly sizeBytes: number;
+  readonly resident: boolean;
+  readonly #budget: WeightBudget;
+  #loading: Promise<Tree> | undefined;
+  #tree: Tree | undefined;
+  #users = 0;
+  #disposed = false;
+
+  constructor(name: string, described: Described<Tree>, budget: WeightBudget) {
+    this.name = name;
+    this.described = described;
+    this.sizeBytes = sizeInMemory(described);
+    this.#budget = budget;
+    this.resident = budget.reserve(this.sizeBytes);
+  }
+
+  /** Reads the weights now, for a resident block; a streamed block reads them when it is used. */
+  async load(options: Pick<RunOptions, 'abortSignal'> = {}): Promise<void> {
+    if (this.resident) await this.#acquire();
+    options.abortSignal?.throwIfAborted();
+  }
+
+  /** Starts reading a streamed block ahead of its use, so that the file is read while another block computes. */
+  prefetch(): void {
+    if (this.#disposed || this.#tree !== undefined) return;
+    this.#acquire().catch(() => undefined); // the error comes again, to the caller, in `use`
+  }
+
+  /**
+   * Runs `compute` with the block's tensors. It must not keep or dispose them.
+   * @throws {DisposedError} after `dispose()`.
+   */
+  async use<Result>(
+    compute: (params: Tree) => Result | Promise<Result>,
+    options: Pick<RunOptions, 'abortSignal'> = {},
+  ): Promise<Result> {
+    this.#users++;
+    try {
+      const tree = await this.#acquire();
+      options.abortSignal?.throwIfAborted();
+      return await compute(tree);
+    } finally {
+      this.#users--;
+      if (this.#users === 0 && (!this.resident || this.#disposed)) this.#release();
+    }
+  }
+
+  /**
+   * The tensors of a resident, loaded block, for synchronous and differentiable code. The block keeps them.
+   * @throws {ResourceError} when the block streams or is not loaded yet.
+   */
+  get tensors(): Tree {
+    if (this.#disposed) throw new DisposedError(this.name);
+    if (this.#tree === undefined) {
+      throw new ResourceError(
+        `${this.name} streams its weights (${(this.sizeBytes / 1e6).toFixed(0)} MB), but this computation needs them all in memory. ` +
+          `Load the model with a larger weight budget, or on a backend with more memory.`,
+      );
+    }
+    return this.#tree;
+  }
+
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    if (this.resident) this.#budget.release(this.sizeBytes);
+    if (this.#users === 0) this.#release();
+  }
+
+  /** Lets a prefetched block go that nobody came to use, after an error or an abort. */
+  discardPrefetched(): void {
+    if (!this.resident && this.#users === 0) this.#release();
+  }
+
+  async #acquire(): Promise<Tree> {
+    if (this.#disposed) throw new DisposedError(this.name);
+    if (this.#tree !== undefined) return this.#tree;
+    // Shared by all who wait, so one caller's abort must not end it: callers check their own signal afterwards.
+    const loading = (this.#loading ??= materialize<Tree>(this.described));
+    try {
+      const tree = await loading;
+      if (this.#disposed || this.#loading !== loading) throw new DisposedError(this.name);
+      this.#tree = tree;
+      return tree;
+    } catch (cause) {
+      if (this.#loading === loading) this.#release();
+      throw cause;
+    }
+  }
+
+  #release(): void {
+    const loading = this.#loading;
+    this.#loading = undefined;
+    this.#tree = undefined;
+    loading?.then((tree) => tf.dispose(tree as TensorContainer)).catch(() => undefined);
+  }
+}
+
+/**
+ * Sends a hidden state through blocks in order, reading the next block's weights while this one computes.
+ *
+ * @param hidden - Stays the caller's.
+ * @param step - Computes the next hidden state, inside `tf.tidy`.
+ * @returns a new tensor, the caller's.
+ */
+export async function runBlocks<Tree, State extends Tensor>(
+  blocks: readonly ParameterBlock<Tree>[],
+  hidden: State,
+  step: (params: Tree, hidden: State, index: number) => State,
+  options: Pick<RunOptions, 'abortSignal'> = {},
+): Promise<State> {
+  let state = hidden;
+  try {
+    for (const [index, block] of blocks.entries()) {
+      const current = state;
+      state = await block.use((params) => {
+        blocks[index + 1]?.prefetch();
+        return tf.tidy(() => step(params, current, index));
+      }, options);
+      if (current !== hidden) current.dispose();
+    }
+    return state === hidden ? (tf.clone(hidden) as State) : state;
+  } catch (cause) {
+    if (state !== hidden) state.dispose();
+    for (const block of blocks) block.discardPrefetched();
+    throw cause;
+  }
+}
