@@ -1,6 +1,6 @@
 import type { Scalar, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
 import type { RunOptions } from './abort-and-progress.ts';
-import type { GeneratedToken, GenerateOptions, Generation, PromptBatch, TextBatch } from './generation.ts';
+import type { DecodingSession, GeneratedToken, GenerateOptions, Generation, PromptBatch, TextBatch } from './generation.ts';
 import type { TokenBatch, Tokenizer } from './tokens.ts';
 
 /**
@@ -66,6 +66,11 @@ export interface QFormer extends Stage {
   projectImage(queries: Tensor3D, options?: RunOptions): Promise<Tensor3D>;
   /** L2-normalised contrastive features of text outputs, every position; the first is the text's. @returns `[batch, tokens, contrastiveWidth]` */
   projectText(text: Tensor3D, options?: RunOptions): Promise<Tensor3D>;
+  /**
+   * Image-grounded text generation with the Q-Former's own caption head, for models that kept it: a session of one
+   * row an image that begins with `[DEC]`. It keeps nothing of `imageFeatures`.
+   */
+  startCaptioning?(imageFeatures: Tensor3D, options?: RunOptions): Promise<DecodingSession>;
 }
 
 /** A frozen language model that takes a visual prompt. */
