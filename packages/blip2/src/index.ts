@@ -1,1 +1,11 @@
-export {};
+export * from './answer.ts';
+export * from './blip2.ts';
+export * from './caption.ts';
+export * from './embed.ts';
+export type { ImageDecoder, ImageSource, ImageSources } from './image-input.ts';
+export * from './inspect.ts';
+export * from './estimate.ts';
+export * from './load-blip2.ts';
+export { type Match, match } from './match.ts';
+export { type Part, PARTS } from './parts.ts';
+export * from './search.ts';

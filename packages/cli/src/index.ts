@@ -1,1 +1,70 @@
-export {};
+import { answerCommand } from './commands/answer.ts';
+import { captionCommand } from './commands/caption.ts';
+import { embedCommand } from './commands/embed.ts';
+import { inspectCommand } from './commands/inspect.ts';
+import { matchCommand } from './commands/match.ts';
+import { searchCommand } from './commands/search.ts';
+import type { Command } from './command.ts';
+import { describeOptions, parseCommandLine, UsageError } from './command-line.ts';
+import { describeError, type ExitCode, exitCodeOf } from './exit-code.ts';
+import { createOutput, type Streams } from './output.ts';
+import { COMMON_OPTIONS } from './session.ts';
+
+export type { ExitCode } from './exit-code.ts';
+export type { Streams } from './output.ts';
+
+const COMMANDS: readonly Command[] = [captionCommand, answerCommand, matchCommand, embedCommand, searchCommand, inspectCommand];
+
+/**
+ * The `blip2` command.
+ *
+ * @param words - The command line after `blip2`.
+ * @param streams - Where results and remarks go.
+ * @param options.abortSignal - Interrupts the work.
+ * @returns the exit code: 0 done, 1 the work failed, 2 the command line or an input is unusable, 130 interrupted.
+ *
+ * @example
+ * process.exitCode = await main(['caption', 'dog.jpg', '--model', './blip2-opt'], { out: process.stdout, error: process.stderr });
+ */
+export async function main(
+  words: readonly string[],
+  streams: Streams,
+  options: { readonly abortSignal?: AbortSignal } = {},
+): Promise<ExitCode> {
+  const [verb, ...rest] = words;
+  const output = createOutput(streams, rest.includes('--json'));
+  try {
+    if (verb === undefined || verb === '--help' || verb === 'help') {
+      streams.out.write(overview());
+      return verb === undefined ? 2 : 0;
+    }
+    const command = COMMANDS.find(({ name }) => name === verb);
+    if (command === undefined)
+      throw new UsageError(
+        `Unknown verb '${verb}'. Known are ${COMMANDS.map(({ name }) => name).join(', ')}; blip2 --help says more.`,
+      );
+    if (rest.includes('--help')) {
+      streams.out.write(commandHelp(command));
+      return 0;
+    }
+    const { values, positionals } = parseCommandLine(rest, { ...command.options, ...COMMON_OPTIONS });
+    return await command.run(positionals, values as never, {
+      output,
+      abortSignal: options.abortSignal ?? new AbortController().signal,
+    });
+  } catch (error) {
+    output.note(describeError(error));
+    return exitCodeOf(error);
+  } finally {
+    output.endProgress();
+  }
+}
+
+function overview(): string {
+  const verbs = COMMANDS.map(({ usage, description }) => `  blip2 ${usage}\n      ${description}`).join('\n');
+  return `BLIP-2: caption, answer, match, embed and search images.\n\n${verbs}\n\nOptions of every verb:\n${describeOptions(COMMON_OPTIONS)}\n\nblip2 VERB --help shows a verb's own options.\n`;
+}
+
+function commandHelp({ usage, description, options }: Command): string {
+  return `${description}\n\n  blip2 ${usage}\n\nOptions:\n${describeOptions(options)}\n\nOptions of every verb:\n${describeOptions(COMMON_OPTIONS)}\n`;
+}

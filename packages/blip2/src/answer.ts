@@ -1,0 +1,91 @@
+import { ConfigError, type GenerateOptions, InputError, type LanguageModel, type RunOptions, withTensorScope } from '@blip2/core';
+import { processQuestion } from '@blip2/tokenizers';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Blip2 } from './blip2.ts';
+import { type Caption, samplingWithoutBeams, visualPromptOf } from './caption.ts';
+import { asList, encodeImages, type ImageSources, readImages } from './image-input.ts';
+
+/** The answer to one question. */
+export interface Answer extends Caption {
+  /** The question as it was asked. */
+  readonly question: string;
+}
+
+export interface AnswerOptions extends GenerateOptions, RunOptions {
+  /** Text around the question, with `{}` in its place. @default the template of the language model's family */
+  readonly template?: string;
+  /**
+   * Lower-case the question and drop `. ! " ( ) * # : ; ~`, as training did and the published numbers assume.
+   * @default true
+   */
+  readonly normalizeQuestion?: boolean;
+}
+
+/**
+ * Prompts and decoding of zero-shot question answering by family.
+ * Source: section 4.1 of the paper (5 beams, length penalty −1); LAVIS `predict_answers` (at most 10 tokens, and
+ * for OPT at least one before the end token).
+ */
+export const ANSWER_DEFAULTS = {
+  'decoder-only': { template: 'Question: {} Answer:', beams: 5, lengthPenalty: -1, maxNewTokens: 10, minNewTokens: 1 },
+  'encoder-decoder': { template: 'Question: {} Short answer:', beams: 5, lengthPenalty: -1, maxNewTokens: 10, minNewTokens: 0 },
+} as const satisfies Record<LanguageModel['architecture'], GenerateOptions & { template: string }>;
+
+/**
+ * Answers questions about images.
+ *
+ * @param images - One image, or as many as there are questions.
+ * @param questions - One question, or several; a single image is asked all of them.
+ * @returns one answer a question, in the order given.
+ * @throws {InputError} when a question is empty or the numbers of images and questions do not fit.
+ *
+ * @example
+ * const [answer] = await answer(model, 'dog.jpg', 'what animal is this?');
+ *
+ * Source: BLIP-2 (arXiv 2301.12597), section 4.1.
+ */
+export async function answer(
+  model: Blip2,
+  images: ImageSources,
+  questions: string | readonly string[],
+  options: AnswerOptions = {},
+): Promise<Answer[]> {
+  const { languageModel } = model;
+  if (languageModel === undefined) {
+    throw new ConfigError(
+      `answer: ${model.name} has no language model, so it cannot answer questions; it can match, embed and search. ` +
+        `Load a checkpoint with one, such as Salesforce/blip2-flan-t5-xl.`,
+    );
+  }
+  const asked = asList(questions);
+  const defaults = ANSWER_DEFAULTS[languageModel.architecture];
+  const { template, normalizeQuestion = true, ...settings } = { ...defaults, ...options, ...samplingWithoutBeams(options) };
+  const prompts = asked.map((question) => questionPrompt(question, template, normalizeQuestion));
+  const pixels = await readImages(model, images, options);
+  if (pixels.length !== 1 && pixels.length !== asked.length) {
+    throw new InputError(
+      `answer: got ${pixels.length} images and ${asked.length} questions. Pass one image, or one for each question.`,
+    );
+  }
+  return withTensorScope(async (scope) => {
+    const features = scope.own(await encodeImages(model, pixels, options)); // [images, tokens, width]
+    const visualPrompt = scope.own(await visualPromptOf(model, features, options)); // [images, queries, promptWidth]
+    const repeated = pixels.length === asked.length ? visualPrompt : scope.own(tf.tile(visualPrompt, [asked.length, 1, 1])); // [questions, queries, promptWidth]
+    const sequences = await languageModel.generate(repeated, prompts, settings);
+    return sequences.map((row, index) => ({ question: asked[index]!, ...row[0]!, sequences: row }));
+  });
+}
+
+/**
+ * A question in its template.
+ * @throws {InputError} when nothing is left of the question.
+ */
+export function questionPrompt(question: string, template: string, normalize: boolean): string {
+  const text = normalize ? processQuestion(question) : question.trim();
+  if (text === '')
+    throw new InputError(
+      `answer: the question is empty${question === '' ? '' : ` ('${question}')`}. Ask something, such as 'what is in the picture?'.`,
+    );
+  if (!template.includes('{}')) throw new InputError(`answer: the template '${template}' has no {} where the question goes.`);
+  return template.replace('{}', () => text);
+}

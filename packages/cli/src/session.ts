@@ -1,0 +1,81 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { type Blip2, estimateBlip2, loadBlip2 } from 'blip2/node';
+import { openCheckpoint } from '@blip2/checkpoints/node';
+import { ResourceError, UnsupportedBackendError } from '@blip2/core';
+import { type Output, progressListener } from './output.ts';
+import { type Options, UsageError, type Values } from './command-line.ts';
+
+/** Options of every verb. */
+export const COMMON_OPTIONS = {
+  model: { type: 'text', hint: 'FOLDER|HUB-ID', description: 'model folder, or a Hub id such as Salesforce/blip2-opt-2.7b' },
+  engine: { type: 'choice', choices: ['eager'], description: 'how the model is executed', default: 'eager' },
+  backend: { type: 'choice', choices: ['wasm', 'cpu', 'webgpu'], description: 'tfjs backend', default: 'wasm' },
+  dtype: { type: 'choice', choices: ['fp32'], description: 'number format of computation', default: 'fp32' },
+  revision: { type: 'text', hint: 'REVISION', description: 'branch, tag or commit of a Hub repository', default: 'main' },
+  offline: { type: 'flag', description: 'use the local cache only' },
+  allowSlow: { type: 'flag', description: 'start also when the estimate says that it will take very long' },
+  json: { type: 'flag', description: 'one JSON object a line on standard output' },
+  help: { type: 'flag', description: 'show this help' },
+} as const satisfies Options;
+
+export type CommonValues = Values<typeof COMMON_OPTIONS>;
+
+/** What a verb's implementation gets. */
+export interface Session {
+  readonly output: Output;
+  readonly abortSignal: AbortSignal;
+}
+
+/** Estimates above this refuse to start without `--allow-slow`. */
+const SLOW_SECONDS = 30 * 60;
+/** Estimates above this are worth a line before the work starts. */
+const NOTICE_SECONDS = 20;
+
+/** Chooses the backend, says what the work will cost, and loads the model. */
+export async function loadModel(values: CommonValues, session: Session, use: { readonly writesText: boolean }): Promise<Blip2> {
+  await useBackend(values.backend);
+  const { output, abortSignal } = session;
+  const onProgress = progressListener(output);
+  const checkpoint = await openCheckpoint(requireModel(values), {
+    revision: values.revision,
+    offline: values.offline,
+    abortSignal,
+    onProgress,
+  });
+  try {
+    const estimate = await estimateBlip2(checkpoint, { backend: values.backend, ...use });
+    if (estimate.secondsPerImage > SLOW_SECONDS && !values.allowSlow) {
+      throw new ResourceError(
+        `${estimate.summary} That is unlikely to be worth it on this backend. Take a smaller model, or pass --allow-slow to start anyway.`,
+      );
+    }
+    if (estimate.secondsPerImage > NOTICE_SECONDS) output.note(estimate.summary);
+  } catch (cause) {
+    checkpoint.dispose();
+    throw cause;
+  }
+  const model = await loadBlip2(checkpoint, { abortSignal, onProgress });
+  output.endProgress();
+  return model;
+}
+
+/** @throws {UsageError} when no model was named. */
+export function requireModel(values: CommonValues): string {
+  if (values.model !== undefined && values.model !== '') return values.model;
+  throw new UsageError(
+    `No model was named, and this version ships none of its own. Pass --model with a folder in the Hugging Face layout, ` +
+      `or a Hub id such as Salesforce/blip2-opt-2.7b.`,
+  );
+}
+
+async function useBackend(backend: string): Promise<void> {
+  if (backend === 'wasm') await import('@tensorflow/tfjs-backend-wasm');
+  if (backend === 'cpu') await import('@tensorflow/tfjs-backend-cpu');
+  if (backend === 'webgpu') {
+    throw new UsageError(`--backend webgpu needs a browser: Node has no WebGPU device for tfjs. Take --backend wasm.`);
+  }
+  if (!(await tf.setBackend(backend))) {
+    throw new UnsupportedBackendError(`The tfjs backend '${backend}' could not be started on this machine. Take --backend cpu.`);
+  }
+  await tf.ready();
+}
