@@ -3,6 +3,7 @@ export * from './errors.ts';
 export * from './generation.ts';
 export * from './layers/activations.ts';
 export * from './layers/attention.ts';
+export * from './layers/batched-product.ts';
 export * from './layers/linear.ts';
 export * from './layers/norm.ts';
 export * from './parameters.ts';

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
+import { batchedProduct } from './batched-product.ts';
 
 /**
  * What a masked score gets added. Large enough that its softmax is exactly 0 in float32, finite so that a
@@ -37,7 +38,7 @@ export interface AttentionOptions {
  */
 export function attentionProbabilities(query: Tensor4D, key: Tensor4D, { scale, bias }: AttentionOptions): Tensor4D {
   const scaled = scale === 1 ? query : tf.mul(query, scale);
-  const scores = tf.matMul(scaled, key, false, true); // [batch, heads, queries, keys]
+  const scores = batchedProduct(scaled, key, true); // [batch, heads, queries, keys]
   return tf.softmax(bias ? tf.add(scores, bias) : scores, -1) as Tensor4D;
 }
 
@@ -50,7 +51,7 @@ export function attentionProbabilities(query: Tensor4D, key: Tensor4D, { scale, 
  * @returns `[batch, heads, queries, headWidth]`
  */
 export function attend(query: Tensor4D, key: Tensor4D, value: Tensor4D, options: AttentionOptions): Tensor4D {
-  return tf.matMul(attentionProbabilities(query, key, options), value); // [batch, heads, queries, headWidth]
+  return batchedProduct(attentionProbabilities(query, key, options), value); // [batch, heads, queries, headWidth]
 }
 
 /**
