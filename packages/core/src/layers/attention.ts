@@ -37,7 +37,7 @@ export interface AttentionOptions {
  * @returns `[batch, heads, queries, keys]`
  */
 export function attentionProbabilities(query: Tensor4D, key: Tensor4D, { scale, bias }: AttentionOptions): Tensor4D {
-  const scaled = scale === 1 ? query : tf.mul(query, scale);
+  const scaled: Tensor4D = scale === 1 ? query : tf.mul(query, scale);
   const scores = batchedProduct(scaled, key, true); // [batch, heads, queries, keys]
   return tf.softmax(bias ? tf.add(scores, bias) : scores, -1) as Tensor4D;
 }
