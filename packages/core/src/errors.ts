@@ -19,13 +19,27 @@ export type ErrorCode =
   | 'backend'
   | 'resources';
 
+/** Written out, because minifiers rename classes. */
+const NAMES: Readonly<Record<ErrorCode, string>> = {
+  shape: 'ShapeError',
+  config: 'ConfigError',
+  weights: 'WeightsError',
+  checkpoint: 'CheckpointError',
+  download: 'DownloadError',
+  image: 'ImageError',
+  input: 'InputError',
+  disposed: 'DisposedError',
+  backend: 'UnsupportedBackendError',
+  resources: 'ResourceError',
+};
+
 /** Base class of all errors that blip2.js throws on purpose. Aborts are not wrapped: they stay `AbortError`. */
 export class Blip2Error extends Error {
   readonly code: ErrorCode;
 
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
-    this.name = new.target.name;
+    this.name = NAMES[code];
     this.code = code;
     Object.defineProperty(this, MARKER, { value: code });
   }

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, TensorContainer } from '@tensorflow/tfjs-core';
-import type { RunOptions } from './abort-and-progress.ts';
+import { nextTurn, untilAborted, type RunOptions } from './abort-and-progress.ts';
 import { DisposedError, ResourceError } from './errors.ts';
 import { sizeOf } from './shapes.ts';
 import type { Weight } from './weights.ts';
@@ -22,9 +22,9 @@ export function leavesOf(tree: unknown): (Weight | Tensor)[] {
   return Object.values(tree).flatMap(leavesOf);
 }
 
-/** Number of parameters in a tree. */
+/** Number of parameters in a tree; a leaf that occurs twice (a tied weight) counts once. */
 export function countParameters(tree: unknown): number {
-  return leavesOf(tree).reduce((sum, leaf) => sum + sizeOf(leaf.shape), 0);
+  return [...new Set(leavesOf(tree))].reduce((sum, leaf) => sum + sizeOf(leaf.shape), 0);
 }
 
 /** Bytes that a tree takes as float32 tensors. */
@@ -33,7 +33,8 @@ export function sizeInMemory(tree: unknown): number {
 }
 
 /**
- * Reads a described tree into tensors. All reads of the tree are started at once.
+ * Reads a described tree into tensors. All reads of the tree are started at once. A weight that occurs twice
+ * becomes one tensor.
  *
  * @returns a tree of new tensors; the caller disposes it with `tf.dispose`.
  * On error or abort nothing stays behind.
@@ -42,8 +43,10 @@ export async function materialize<Tree>(
   described: Described<Tree>,
   options: Pick<RunOptions, 'abortSignal'> = {},
 ): Promise<Tree> {
-  const leaves = leavesOf(described) as Weight[];
+  options.abortSignal?.throwIfAborted();
+  const leaves = [...new Set(leavesOf(described) as Weight[])];
   const values = await Promise.all(leaves.map((weight) => weight.read(options)));
+  options.abortSignal?.throwIfAborted();
   const tensors = new Map<Weight, Tensor>();
   try {
     leaves.forEach((weight, index) => {
@@ -124,6 +127,8 @@ export class ParameterBlock<Tree> {
   readonly resident: boolean;
   readonly #budget: WeightBudget;
   #loading: Promise<Tree> | undefined;
+  /** Ends the reads of `#loading`. */
+  #stopLoading: AbortController = new AbortController();
   #tree: Tree | undefined;
   #users = 0;
   #disposed = false;
@@ -138,18 +143,19 @@ export class ParameterBlock<Tree> {
 
   /** Reads the weights now, for a resident block; a streamed block reads them when it is used. */
   async load(options: Pick<RunOptions, 'abortSignal'> = {}): Promise<void> {
-    if (this.resident) await this.#acquire();
+    if (this.resident) await this.use(() => undefined, options);
     options.abortSignal?.throwIfAborted();
   }
 
   /** Starts reading a streamed block ahead of its use, so that the file is read while another block computes. */
   prefetch(): void {
     if (this.#disposed || this.#tree !== undefined) return;
-    this.#acquire().catch(() => undefined); // the error comes again, to the caller, in `use`
+    this.#acquire(undefined).catch(() => undefined); // the error comes again, to the caller, in `use`
   }
 
   /**
-   * Runs `compute` with the block's tensors. It must not keep or dispose them.
+   * Runs `compute` with the block's tensors. It must not keep or dispose them. An abort is answered at once; reads
+   * that nobody else waits for are ended.
    * @throws {DisposedError} after `dispose()`.
    */
   async use<Result>(
@@ -158,12 +164,13 @@ export class ParameterBlock<Tree> {
   ): Promise<Result> {
     this.#users++;
     try {
-      const tree = await this.#acquire();
+      const tree = await this.#acquire(options.abortSignal);
       options.abortSignal?.throwIfAborted();
       return await compute(tree);
     } finally {
       this.#users--;
-      if (this.#users === 0 && (!this.resident || this.#disposed)) this.#release();
+      const loaded = this.#tree !== undefined;
+      if (this.#users === 0 && (!this.resident || this.#disposed || !loaded)) this.#release();
     }
   }
 
@@ -174,6 +181,7 @@ export class ParameterBlock<Tree> {
   get tensors(): Tree {
     if (this.#disposed) throw new DisposedError(this.name);
     if (this.#tree === undefined) {
+      if (this.resident) throw new ResourceError(`${this.name} is not in memory yet. Wait for its load() first.`);
       throw new ResourceError(
         `${this.name} streams its weights (${(this.sizeBytes / 1e6).toFixed(0)} MB), but this computation needs them all in memory. ` +
           `Load the model with a larger weight budget, or on a backend with more memory.`,
@@ -194,32 +202,43 @@ export class ParameterBlock<Tree> {
     if (!this.resident && this.#users === 0) this.#release();
   }
 
-  async #acquire(): Promise<Tree> {
+  async #acquire(abortSignal: AbortSignal | undefined): Promise<Tree> {
     if (this.#disposed) throw new DisposedError(this.name);
     if (this.#tree !== undefined) return this.#tree;
-    // Shared by all who wait, so one caller's abort must not end it: callers check their own signal afterwards.
-    const loading = (this.#loading ??= materialize<Tree>(this.described));
+    // Shared by all who wait, so one caller's abort does not end it; the last one to leave does, in `use`.
+    const loading = (this.#loading ??= this.#startLoading());
+    let tree: Tree;
     try {
-      const tree = await loading;
-      if (this.#disposed || this.#loading !== loading) throw new DisposedError(this.name);
-      this.#tree = tree;
-      return tree;
+      tree = await untilAborted(loading, abortSignal);
     } catch (cause) {
-      if (this.#loading === loading) this.#release();
+      if (this.#loading === loading && !abortSignal?.aborted) this.#release();
       throw cause;
     }
+    if (this.#disposed || this.#loading !== loading) throw new DisposedError(this.name);
+    this.#tree = tree;
+    return tree;
+  }
+
+  #startLoading(): Promise<Tree> {
+    this.#stopLoading = new AbortController();
+    return materialize<Tree>(this.described, { abortSignal: this.#stopLoading.signal });
   }
 
   #release(): void {
     const loading = this.#loading;
     this.#loading = undefined;
     this.#tree = undefined;
+    this.#stopLoading.abort();
     loading?.then((tree) => tf.dispose(tree as TensorContainer)).catch(() => undefined);
   }
 }
 
+/** How long {@link runBlocks} computes before it lets timers and pages have their turn: half a frame. */
+const TURN_MS = 8;
+
 /**
  * Sends a hidden state through blocks in order, reading the next block's weights while this one computes.
+ * Gives way to the event loop once, and then every few milliseconds, so that aborts are heard and pages stay alive.
  *
  * @param hidden - Stays the caller's.
  * @param step - Computes the next hidden state, inside `tf.tidy`.
@@ -232,14 +251,19 @@ export async function runBlocks<Tree, State extends Tensor>(
   options: Pick<RunOptions, 'abortSignal'> = {},
 ): Promise<State> {
   let state = hidden;
+  let turnEnds = Number.NEGATIVE_INFINITY;
   try {
     for (const [index, block] of blocks.entries()) {
+      if (performance.now() >= turnEnds) {
+        await nextTurn();
+        turnEnds = performance.now() + TURN_MS;
+      }
       const current = state;
       state = await block.use((params) => {
         blocks[index + 1]?.prefetch();
         return tf.tidy(() => step(params, current, index));
       }, options);
-      if (current !== hidden) current.dispose();
+      if (current !== hidden && current !== state) current.dispose();
     }
     return state === hidden ? (tf.clone(hidden) as State) : state;
   } catch (cause) {

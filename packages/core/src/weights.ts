@@ -19,6 +19,8 @@ export const DTYPE_BYTES: Readonly<Record<WeightDtype, number>> = {
   BOOL: 1,
 };
 
+const FLOAT_DTYPES: ReadonlySet<WeightDtype> = new Set(['F64', 'F32', 'F16', 'BF16']);
+
 /** Where a weight's bytes lie: row-major, little-endian, unaligned. */
 export interface WeightLocation {
   /** Path or URL of the file. */
@@ -89,8 +91,10 @@ export function reshapeWeight(weight: Weight, shape: readonly number[]): Weight 
     throw new ShapeError(message, weight.shape, shape);
   }
   return {
-    ...weight,
+    name: weight.name,
+    dtype: weight.dtype,
     shape,
+    location: weight.location,
     read: (options) => weight.read(options),
     rows(begin, end) {
       throw new ShapeError(`rows: '${weight.name}' was reshaped; take rows [${begin}, ${end}) first.`, shape, weight.shape);
@@ -108,6 +112,7 @@ export class WeightReader {
   readonly #used: Set<string> = new Set();
   readonly #missing: string[] = [];
   readonly #wrongShapes: string[] = [];
+  readonly #wrongDtypes: string[] = [];
 
   /** @param part - For messages: `vision encoder`. */
   constructor(source: WeightSource, part: string) {
@@ -125,7 +130,7 @@ export class WeightReader {
     return this.#used;
   }
 
-  /** The weight of this name and shape; a problem is kept for {@link finish}. `'any'` leaves an axis open. */
+  /** The floating-point weight of this name and shape; a problem is kept for {@link finish}. `'any'` leaves an axis open. */
   take(name: string, shape: readonly (number | 'any')[]): Weight {
     const weight = this.#source.get(name);
     if (weight === undefined) {
@@ -135,6 +140,7 @@ export class WeightReader {
     this.#used.add(name);
     const fits = weight.shape.length === shape.length && shape.every((size, i) => size === 'any' || size === weight.shape[i]);
     if (!fits) this.#wrongShapes.push(`${name} is [${weight.shape.join(', ')}], expected [${shape.join(', ')}]`);
+    if (!FLOAT_DTYPES.has(weight.dtype)) this.#wrongDtypes.push(`${name} is ${weight.dtype}`);
     return fits ? weight : missingWeight(name, shape);
   }
 
@@ -149,7 +155,7 @@ export class WeightReader {
   }
 
   /**
-   * Throws when a weight is missing or has the wrong shape, or when a name that belongs to this part was not used.
+   * Throws when a weight is missing or has the wrong shape or dtype, or when a name that belongs to this part was not used.
    *
    * @param owns - Which names belong to this part; others are somebody else's.
    * @throws {WeightsError} naming up to five of each kind.
@@ -159,6 +165,9 @@ export class WeightReader {
     const problems = [
       this.#missing.length > 0 ? `missing ${listSome(this.#missing)}` : undefined,
       this.#wrongShapes.length > 0 ? `wrong shapes: ${listSome(this.#wrongShapes, '; ')}` : undefined,
+      this.#wrongDtypes.length > 0
+        ? `not floating-point numbers (${[...FLOAT_DTYPES].join(', ')}): ${listSome(this.#wrongDtypes)}`
+        : undefined,
       unexpected.length > 0 ? `not part of this model: ${listSome(unexpected)}` : undefined,
     ].filter((problem) => problem !== undefined);
     if (problems.length === 0) return;
@@ -177,14 +186,11 @@ export function listSome(names: readonly string[], separator = ', '): string {
 }
 
 function missingWeight(name: string, shape: readonly (number | 'any')[]): Weight {
-  const refuse = (): never => {
-    throw new CheckpointError(`'${name}' was not found in the checkpoint and cannot be read.`, name);
-  };
   return {
     name,
     dtype: 'F32',
     shape: shape.map((size) => (size === 'any' ? 0 : size)),
-    read: refuse,
+    read: () => Promise.reject(new CheckpointError(`'${name}' was not found in the checkpoint and cannot be read.`, name)),
     rows: () => missingWeight(name, shape),
   };
 }

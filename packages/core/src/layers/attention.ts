@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
+import { tidy } from '../tensor-scope.ts';
 import { batchedProduct } from './batched-product.ts';
 
 /**
@@ -12,13 +13,13 @@ export const MASKED = -1e9;
 /** `[batch, tokens, heads·headWidth]` → `[batch, heads, tokens, headWidth]` */
 export function splitHeads(x: Tensor3D, heads: number): Tensor4D {
   const [batch, tokens, width] = x.shape;
-  return tf.transpose(tf.reshape(x, [batch, tokens, heads, width / heads]), [0, 2, 1, 3]) as Tensor4D; // [batch, heads, tokens, headWidth]
+  return tidy(() => tf.transpose(tf.reshape(x, [batch, tokens, heads, width / heads]) as Tensor4D, [0, 2, 1, 3])); // [batch, heads, tokens, headWidth]
 }
 
 /** `[batch, heads, tokens, headWidth]` → `[batch, tokens, heads·headWidth]` */
 export function mergeHeads(x: Tensor4D): Tensor3D {
   const [batch, heads, tokens, headWidth] = x.shape;
-  return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [batch, tokens, heads * headWidth]) as Tensor3D; // [batch, tokens, heads·headWidth]
+  return tidy(() => tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [batch, tokens, heads * headWidth]) as Tensor3D); // [batch, tokens, heads·headWidth]
 }
 
 /** What {@link attentionProbabilities} adds and multiplies. */
@@ -37,9 +38,11 @@ export interface AttentionOptions {
  * @returns `[batch, heads, queries, keys]`
  */
 export function attentionProbabilities(query: Tensor4D, key: Tensor4D, { scale, bias }: AttentionOptions): Tensor4D {
-  const scaled: Tensor4D = scale === 1 ? query : tf.mul(query, scale);
-  const scores = batchedProduct(scaled, key, true); // [batch, heads, queries, keys]
-  return tf.softmax(bias ? tf.add(scores, bias) : scores, -1) as Tensor4D;
+  return tidy(() => {
+    const scaled: Tensor4D = scale === 1 ? query : tf.mul(query, scale);
+    const scores = batchedProduct(scaled, key, true); // [batch, heads, queries, keys]
+    return tf.softmax<Tensor4D>(bias ? tf.add(scores, bias) : scores, -1);
+  });
 }
 
 /**
@@ -51,7 +54,7 @@ export function attentionProbabilities(query: Tensor4D, key: Tensor4D, { scale, 
  * @returns `[batch, heads, queries, headWidth]`
  */
 export function attend(query: Tensor4D, key: Tensor4D, value: Tensor4D, options: AttentionOptions): Tensor4D {
-  return batchedProduct(attentionProbabilities(query, key, options), value); // [batch, heads, queries, headWidth]
+  return tidy(() => batchedProduct(attentionProbabilities(query, key, options), value)); // [batch, heads, queries, headWidth]
 }
 
 /**
@@ -62,8 +65,10 @@ export function attend(query: Tensor4D, key: Tensor4D, value: Tensor4D, options:
  */
 export function paddingBias(mask: Tensor2D): Tensor4D {
   const [batch, keys] = mask.shape;
-  const hidden = tf.sub(1, tf.cast(mask, 'float32')); // [batch, keys]
-  return tf.reshape(tf.mul(hidden, MASKED), [batch, 1, 1, keys]) as Tensor4D; // [batch, 1, 1, keys]
+  return tidy(() => {
+    const hidden = tf.sub(1, tf.cast(mask, 'float32')); // [batch, keys]
+    return tf.reshape(tf.mul(hidden, MASKED), [batch, 1, 1, keys]) as Tensor4D; // [batch, 1, 1, keys]
+  });
 }
 
 /**
@@ -72,8 +77,10 @@ export function paddingBias(mask: Tensor2D): Tensor4D {
  * @returns `[1, 1, queries, keys]`, 0 or {@link MASKED}
  */
 export function causalBias(queries: number, keys: number): Tensor4D {
-  const queryPositions = tf.reshape(tf.range(keys - queries, keys), [queries, 1]); // [queries, 1]
-  const keyPositions = tf.reshape(tf.range(0, keys), [1, keys]); // [1, keys]
-  const hidden = tf.cast(tf.greater(keyPositions, queryPositions), 'float32'); // [queries, keys]
-  return tf.reshape(tf.mul(hidden, MASKED), [1, 1, queries, keys]) as Tensor4D; // [1, 1, queries, keys]
+  return tidy(() => {
+    const queryPositions = tf.reshape(tf.range(keys - queries, keys), [queries, 1]); // [queries, 1]
+    const keyPositions = tf.reshape(tf.range(0, keys), [1, keys]); // [1, keys]
+    const hidden = tf.cast(tf.greater(keyPositions, queryPositions), 'float32'); // [queries, keys]
+    return tf.reshape(tf.mul(hidden, MASKED), [1, 1, queries, keys]) as Tensor4D; // [1, 1, queries, keys]
+  });
 }

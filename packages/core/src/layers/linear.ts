@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+import { tidy } from '../tensor-scope.ts';
 
 /** Weights of one linear layer, in checkpoint layout. */
 export interface LinearParams {
@@ -15,9 +16,11 @@ export interface LinearParams {
  */
 export function linear<X extends Tensor>({ weight, bias }: LinearParams, x: X): X {
   const [outputs, inputs] = weight.shape;
-  const rows = tf.reshape(x, [-1, inputs]) as Tensor2D; // [rows, in]
-  const y = matMulTransposed(rows, weight); // [rows, out]
-  return tf.reshape(bias ? tf.add(y, bias) : y, [...x.shape.slice(0, -1), outputs]) as unknown as X; // [..., out]
+  return tidy(() => {
+    const rows = tf.reshape(x, [-1, inputs]) as Tensor2D; // [rows, in]
+    const y = matMulTransposed(rows, weight); // [rows, out]
+    return tf.reshape(bias ? tf.add(y, bias) : y, [...x.shape.slice(0, -1), outputs]) as unknown as X; // [..., out]
+  });
 }
 
 /**

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
+import { tidy } from '../tensor-scope.ts';
 
 /** Weights of a layer norm. */
 export interface LayerNormParams {
@@ -17,10 +18,12 @@ export interface RmsNormParams {
  * @param x - `[..., width]`
  */
 export function layerNorm<X extends Tensor>({ weight, bias }: LayerNormParams, x: X, epsilon: number): X {
-  const centred = tf.sub(x, tf.mean(x, -1, true)); // [..., width]
-  const variance = tf.mean(tf.square(centred), -1, true); // [..., 1]
-  const normalised = tf.mul(centred, tf.rsqrt(tf.add(variance, epsilon))); // [..., width]
-  return tf.add(tf.mul(normalised, weight), bias) as X;
+  return tidy(() => {
+    const centred = tf.sub(x, tf.mean(x, -1, true)); // [..., width]
+    const variance = tf.mean(tf.square(centred), -1, true); // [..., 1]
+    const normalised = tf.mul(centred, tf.rsqrt(tf.add(variance, epsilon))); // [..., width]
+    return tf.add(tf.mul(normalised, weight), bias) as X;
+  });
 }
 
 /**
@@ -28,15 +31,19 @@ export function layerNorm<X extends Tensor>({ weight, bias }: LayerNormParams, x
  * @param x - `[..., width]`
  */
 export function rmsNorm<X extends Tensor>({ weight }: RmsNormParams, x: X, epsilon: number): X {
-  const meanSquare = tf.mean(tf.square(x), -1, true); // [..., 1]
-  return tf.mul(tf.mul(x, tf.rsqrt(tf.add(meanSquare, epsilon))), weight) as X;
+  return tidy(() => {
+    const meanSquare = tf.mean(tf.square(x), -1, true); // [..., 1]
+    return tf.mul(tf.mul(x, tf.rsqrt(tf.add(meanSquare, epsilon))), weight) as X;
+  });
 }
 
 /**
- * x / ‖x‖₂ over the last axis; a zero vector stays zero.
- * Source: `torch.nn.functional.normalize`, ε = 1e-12.
+ * x / max(‖x‖₂, 1e-12) over the last axis; a zero vector stays zero.
+ * Source: `torch.nn.functional.normalize`. The bound lies under the root, where the gradient of 0 is 0, not NaN.
  */
 export function l2Normalize<X extends Tensor>(x: X): X {
-  const norm = tf.sqrt(tf.sum(tf.square(x), -1, true)); // [..., 1]
-  return tf.div(x, tf.maximum(norm, 1e-12)) as X;
+  return tidy(() => {
+    const squaredNorm = tf.sum(tf.square(x), -1, true); // [..., 1]
+    return tf.div(x, tf.sqrt(tf.maximum(squaredNorm, 1e-24))) as X;
+  });
 }
