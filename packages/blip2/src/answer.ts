@@ -21,15 +21,20 @@ export interface AnswerOptions extends GenerateOptions, RunOptions {
   readonly normalizeQuestion?: boolean;
 }
 
+/** What `answer` takes where nothing else is asked for. */
+export type AnswerDefaults = Required<Pick<GenerateOptions, 'beams' | 'lengthPenalty' | 'maxNewTokens' | 'minNewTokens'>> & {
+  readonly template: string;
+};
+
 /**
  * Prompts and decoding of zero-shot question answering by family.
  * Source: section 4.1 of the paper (5 beams, length penalty −1); LAVIS `predict_answers` (at most 10 tokens, and
  * for OPT at least one before the end token).
  */
-export const ANSWER_DEFAULTS = {
+export const ANSWER_DEFAULTS: Readonly<Record<LanguageModel['architecture'], AnswerDefaults>> = {
   'decoder-only': { template: 'Question: {} Answer:', beams: 5, lengthPenalty: -1, maxNewTokens: 10, minNewTokens: 1 },
   'encoder-decoder': { template: 'Question: {} Short answer:', beams: 5, lengthPenalty: -1, maxNewTokens: 10, minNewTokens: 0 },
-} as const satisfies Record<LanguageModel['architecture'], GenerateOptions & { template: string }>;
+};
 
 /**
  * Answers questions about images.

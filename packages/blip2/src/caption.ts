@@ -24,12 +24,12 @@ export interface CaptionOptions extends GenerateOptions, RunOptions {
 }
 
 /** Decoding defaults of captioning. Source: section 4.2 of the paper (5 beams, length penalty 1); LAVIS `generate` (30 tokens). */
-export const CAPTION_DEFAULTS = {
+export const CAPTION_DEFAULTS: Required<Pick<GenerateOptions, 'beams' | 'lengthPenalty' | 'maxNewTokens' | 'minNewTokens'>> = {
   beams: 5,
   lengthPenalty: 1,
   maxNewTokens: 30,
   minNewTokens: 0,
-} as const satisfies GenerateOptions;
+};
 
 /**
  * Describes images. A model without a language model writes with its Q-Former's own caption head, if it has one.

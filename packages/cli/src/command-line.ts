@@ -1,32 +1,68 @@
 import { parseArgs } from 'node:util';
 import { InputError } from '@blip2/core';
 
+interface Described {
+  readonly description: string;
+}
+
+/** What a person writes for the value: `TEXT`, `N`. */
+interface Hinted extends Described {
+  readonly hint: string;
+}
+
+/** `--name TEXT` */
+export interface TextOption extends Hinted {
+  readonly type: 'text';
+  readonly default?: string;
+}
+
+/** `--name TEXT…`, up to the next option */
+export interface ListOption extends Hinted {
+  readonly type: 'texts';
+}
+
+/** `--name X` */
+export interface NumberOption extends Hinted {
+  readonly type: 'number';
+  readonly default?: number;
+}
+
+/** `--name N`, a whole number of at least `min` (0) */
+export interface IntegerOption extends Hinted {
+  readonly type: 'integer';
+  readonly min?: number;
+  readonly default?: number;
+}
+
+/** `--name a|b|c` */
+export interface ChoiceOption extends Described {
+  readonly type: 'choice';
+  readonly choices: readonly string[];
+  readonly default?: string;
+}
+
+/** `--name` */
+export interface FlagOption extends Described {
+  readonly type: 'flag';
+}
+
+/** An option that always has a value. */
+export type Defaulted<O extends { readonly default?: unknown }> = O & { readonly default: NonNullable<O['default']> };
+
 /** One option of a command. The type of its value follows from `type`. */
-export type Option =
-  | { readonly type: 'text'; readonly hint: string; readonly description: string; readonly default?: string }
-  | { readonly type: 'texts'; readonly hint: string; readonly description: string }
-  | { readonly type: 'number'; readonly hint: string; readonly description: string; readonly default?: number }
-  | {
-      readonly type: 'integer';
-      readonly hint: string;
-      readonly description: string;
-      readonly default?: number;
-      readonly min?: number;
-    }
-  | { readonly type: 'choice'; readonly choices: readonly string[]; readonly description: string; readonly default?: string }
-  | { readonly type: 'flag'; readonly description: string };
+export type Option = TextOption | ListOption | NumberOption | IntegerOption | ChoiceOption | FlagOption;
 
 export type Options = Readonly<Record<string, Option>>;
 
-type ValueOf<O extends Option> = O['type'] extends 'texts'
+type ValueOf<O extends Option> = O extends ListOption
   ? readonly string[]
-  : O['type'] extends 'number' | 'integer'
-    ? O extends { default: number }
-      ? number
-      : number | undefined
-    : O['type'] extends 'flag'
-      ? boolean
-      : O extends { default: string }
+  : O extends FlagOption
+    ? boolean
+    : O extends NumberOption | IntegerOption
+      ? O extends { readonly default: number }
+        ? number
+        : number | undefined
+      : O extends { readonly default: string }
         ? string
         : string | undefined;
 

@@ -1,5 +1,5 @@
 import type { Options, Values } from './command-line.ts';
-import type { COMMON_OPTIONS, Session } from './session.ts';
+import type { CommonOptionTable, Session } from './session.ts';
 
 /** One verb of the command. */
 export interface Command<O extends Options = Options> {
@@ -10,7 +10,7 @@ export interface Command<O extends Options = Options> {
   /** Its own options; the common ones come with every verb. */
   readonly options: O;
   /** @returns an exit code: 0, or 2 when single inputs were unusable and said so. */
-  run(positionals: readonly string[], values: Values<O & typeof COMMON_OPTIONS>, session: Session): Promise<0 | 2>;
+  run(positionals: readonly string[], values: Values<O & CommonOptionTable>, session: Session): Promise<0 | 2>;
 }
 
 /** Types a verb's options through to its `run`, and forgets them afterwards: all verbs are one kind of thing. */

@@ -1,8 +1,18 @@
 import type { GenerateOptions } from '@blip2/core';
-import type { Options, Values } from './command-line.ts';
+import type { ChoiceOption, Defaulted, IntegerOption, NumberOption, Values } from './command-line.ts';
 
-/** Decoding options of `caption` and `answer`. A verb's own defaults apply where none is given. */
-export const GENERATION_OPTIONS = {
+/** Decoding options of `caption` and `answer`; where none is given, the verb's own default applies. */
+export type GenerationOptionTable = {
+  readonly [Name in 'beams' | 'maxNewTokens' | 'minNewTokens' | 'topK' | 'seed']: IntegerOption;
+} & {
+  readonly [Name in 'lengthPenalty' | 'temperature' | 'topP']: NumberOption;
+} & {
+  readonly [Name in 'noRepeatNgramSize' | 'returnSequences']: Defaulted<IntegerOption>;
+} & {
+  readonly [Name in 'earlyStopping' | 'historyScope']: Defaulted<ChoiceOption>;
+} & { readonly repetitionPenalty: Defaulted<NumberOption> };
+
+export const GENERATION_OPTIONS: GenerationOptionTable = {
   beams: { type: 'integer', hint: 'N', min: 1, description: 'beams of beam search; 1 is greedy' },
   lengthPenalty: { type: 'number', hint: 'X', description: 'above 0 favours long texts, below 0 short ones' },
   maxNewTokens: { type: 'integer', hint: 'N', min: 1, description: 'tokens to write at most' },
@@ -21,10 +31,10 @@ export const GENERATION_OPTIONS = {
   topK: { type: 'integer', hint: 'N', min: 0, description: 'sample from the N most likely tokens' },
   topP: { type: 'number', hint: 'X', description: 'sample from the smallest set of tokens with this probability' },
   seed: { type: 'integer', hint: 'N', min: 0, description: 'sample with this seed' },
-} as const satisfies Options;
+};
 
 /** The decoding settings that the command line asks for; absent ones are left to the verb. */
-export function generateOptions(values: Values<typeof GENERATION_OPTIONS>): GenerateOptions {
+export function generateOptions(values: Values<GenerationOptionTable>): GenerateOptions {
   const { temperature, topK, topP, seed } = values;
   const sampled = [temperature, topK, topP, seed].some((value) => value !== undefined);
   const given = {

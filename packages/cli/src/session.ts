@@ -3,10 +3,14 @@ import { type Blip2, estimateBlip2, loadBlip2 } from 'blip2/node';
 import { openCheckpoint } from '@blip2/checkpoints/node';
 import { ResourceError, UnsupportedBackendError } from '@blip2/core';
 import { type Output, progressListener } from './output.ts';
-import { type Options, UsageError, type Values } from './command-line.ts';
+import { type ChoiceOption, type Defaulted, type FlagOption, type TextOption, UsageError, type Values } from './command-line.ts';
 
 /** Options of every verb. */
-export const COMMON_OPTIONS = {
+export type CommonOptionTable = { readonly model: TextOption; readonly revision: Defaulted<TextOption> } & {
+  readonly [Name in 'engine' | 'backend' | 'dtype']: Defaulted<ChoiceOption>;
+} & { readonly [Name in 'offline' | 'allowSlow' | 'json' | 'help']: FlagOption };
+
+export const COMMON_OPTIONS: CommonOptionTable = {
   model: { type: 'text', hint: 'FOLDER|HUB-ID', description: 'model folder, or a Hub id such as Salesforce/blip2-opt-2.7b' },
   engine: { type: 'choice', choices: ['eager'], description: 'how the model is executed', default: 'eager' },
   backend: { type: 'choice', choices: ['wasm', 'cpu', 'webgpu'], description: 'tfjs backend', default: 'wasm' },
@@ -16,9 +20,9 @@ export const COMMON_OPTIONS = {
   allowSlow: { type: 'flag', description: 'start also when the estimate says that it will take very long' },
   json: { type: 'flag', description: 'one JSON object a line on standard output' },
   help: { type: 'flag', description: 'show this help' },
-} as const satisfies Options;
+};
 
-export type CommonValues = Values<typeof COMMON_OPTIONS>;
+export type CommonValues = Values<CommonOptionTable>;
 
 /** What a verb's implementation gets. */
 export interface Session {
