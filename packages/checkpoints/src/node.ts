@@ -1,1 +1,11 @@
-export {};
+export * from './index.ts';
+export { openFileByteSource } from './node/file-byte-source.ts';
+export { openCheckpointFolder, openSafetensorsFile, type OpenFolderOptions } from './node/open-folder.ts';
+export {
+  writeSafetensorsFile,
+  writeWeights,
+  type NamedTensorData,
+  type TensorToStore,
+  type WriteFolderOptions,
+  type WriteOptions,
+} from './node/write-weights.ts';
