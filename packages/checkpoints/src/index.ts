@@ -3,3 +3,43 @@ export { checkpointFromFiles, type OpenedCheckpoint } from './checkpoint/open-ch
 export { encodeSafetensors, type TensorData } from './safetensors/encode-safetensors.ts';
 export { openSafetensors, type SafetensorsFile } from './safetensors/open-safetensors.ts';
 export { withHubNames, withLavisNames } from './names/hub-names.ts';
+export {
+  parseBlip2Config,
+  parseModelConfig,
+  type Blip2ConfigJson,
+  type ModelConfigJson,
+  type QFormerConfigJson,
+} from './config/blip2-config.ts';
+export {
+  parseOptConfig,
+  parseT5Config,
+  type LanguageConfigJson,
+  type OptConfigJson,
+  type T5ConfigJson,
+} from './config/language-config.ts';
+export {
+  parseGenerationConfig,
+  parsePreprocessorConfig,
+  parseProcessorConfig,
+  type GenerationConfigJson,
+  type ImageSizeJson,
+  type PreprocessorConfigJson,
+  type ProcessorConfigJson,
+} from './config/processor-configs.ts';
+export {
+  readBlip2Config,
+  readGenerationConfig,
+  readJsonFile,
+  readModelConfig,
+  readPreprocessorConfig,
+  readProcessorConfig,
+  type ReadConfigOptions,
+  type ReadJsonOptions,
+} from './config/read-config-files.ts';
+export type { ParseOptions } from './config/validate.ts';
+export {
+  parseClipVisionConfig,
+  type Blip2VisionConfigJson,
+  type ClipVisionConfigJson,
+  type VisionConfigJson,
+} from './config/vision-config.ts';
