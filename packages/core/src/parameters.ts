@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, TensorContainer } from '@tensorflow/tfjs-core';
-import { nextTurn, untilAborted, type RunOptions } from './abort-and-progress.ts';
+import { nextTurn, ProgressReporter, untilAborted, type RunOptions } from './abort-and-progress.ts';
 import { DisposedError, ResourceError } from './errors.ts';
 import { sizeOf } from './shapes.ts';
 import type { Weight } from './weights.ts';
@@ -197,6 +197,10 @@ export class ParameterBlock<Tree> {
     if (this.#users === 0) this.#release();
   }
 
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
   /** Lets a prefetched block go that nobody came to use, after an error or an abort. */
   discardPrefetched(): void {
     if (!this.resident && this.#users === 0) this.#release();
@@ -230,6 +234,33 @@ export class ParameterBlock<Tree> {
     this.#tree = undefined;
     this.#stopLoading.abort();
     loading?.then((tree) => tf.dispose(tree as TensorContainer)).catch(() => undefined);
+  }
+}
+
+/**
+ * Reads the weights of the resident blocks, one after the other, and reports progress in bytes of memory.
+ *
+ * @param part - For progress: `vision encoder`.
+ * On error or abort all blocks are disposed.
+ */
+export async function loadBlocks(
+  blocks: readonly Pick<ParameterBlock<unknown>, 'resident' | 'sizeBytes' | 'load' | 'dispose'>[],
+  part: string,
+  options: RunOptions = {},
+): Promise<void> {
+  const resident = blocks.filter((block) => block.resident);
+  const totalBytes = resident.reduce((sum, block) => sum + block.sizeBytes, 0);
+  const progress = new ProgressReporter('load', totalBytes, options.onProgress);
+  try {
+    for (const block of resident) {
+      await block.load(options);
+      progress.add(part, block.sizeBytes);
+    }
+    options.abortSignal?.throwIfAborted();
+    progress.complete(part);
+  } catch (cause) {
+    for (const block of blocks) block.dispose();
+    throw cause;
   }
 }
 
