@@ -1,2 +1,3 @@
 export * from './compare.ts';
 export * from './golden.ts';
+export * from './values.ts';

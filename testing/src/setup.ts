@@ -18,5 +18,7 @@ expect.extend({
   },
 });
 
+// Keeps the plain JavaScript backend from advertising the native one.
+tf.env().set('IS_TEST', true);
 await tf.setBackend('wasm');
 await tf.ready();

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
+import { tidy } from '../tensor-scope.ts';
 
 /** Multiplications in one matrix of the batch from which a product of its own is worth its overhead. */
 const WORTH_SPLITTING = 65_536;
@@ -18,8 +19,10 @@ export function batchedProduct(a: Tensor4D, b: Tensor4D, transposeB = false): Te
   const [batch, heads, rows, inner] = a.shape;
   const columns = transposeB ? b.shape[2] : b.shape[3];
   if (tf.getBackend() !== 'wasm' || rows * inner * columns < WORTH_SPLITTING) return tf.matMul(a, b, false, transposeB);
-  const lefts = tf.unstack(tf.reshape(a, [batch * heads, rows, inner])) as Tensor2D[]; // batch·heads × [rows, inner]
-  const rights = tf.unstack(tf.reshape(b, [batch * heads, b.shape[2], b.shape[3]])) as Tensor2D[]; // batch·heads × [inner, columns] or its transpose
-  const products = lefts.map((left, index) => tf.matMul(left, transposeB ? tf.transpose(rights[index]!) : rights[index]!)); // [rows, columns]
-  return tf.reshape(tf.stack(products), [batch, heads, rows, columns]) as Tensor4D; // [batch, heads, rows, columns]
+  return tidy(() => {
+    const lefts = tf.unstack(tf.reshape(a, [batch * heads, rows, inner])) as Tensor2D[]; // batch·heads × [rows, inner]
+    const rights = tf.unstack(tf.reshape(b, [batch * heads, b.shape[2], b.shape[3]])) as Tensor2D[]; // batch·heads × [inner, columns] or its transpose
+    const products = lefts.map((left, index) => tf.matMul(left, transposeB ? tf.transpose(rights[index]!) : rights[index]!)); // [rows, columns]
+    return tf.reshape(tf.stack(products), [batch, heads, rows, columns]) as Tensor4D; // [batch, heads, rows, columns]
+  });
 }
