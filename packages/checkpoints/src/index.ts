@@ -43,3 +43,6 @@ export {
   type ClipVisionConfigJson,
   type VisionConfigJson,
 } from './config/vision-config.ts';
+export type { HttpOptions } from './http/http-client.ts';
+export { openCheckpointUrl, type OpenUrlOptions } from './http/open-checkpoint-url.ts';
+export { byteSourceFromUrl } from './http/http-byte-source.ts';

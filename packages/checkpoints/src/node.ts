@@ -9,3 +9,16 @@ export {
   type WriteFolderOptions,
   type WriteOptions,
 } from './node/write-weights.ts';
+export { openCheckpoint, type OpenCheckpointOptions } from './node/open-checkpoint.ts';
+export {
+  defaultCacheFolder,
+  HUB_ENDPOINT,
+  isModelFile,
+  isRepositoryId,
+  OFFICIAL_REPOSITORIES,
+  resolveRepository,
+  type FileSelection,
+  type HubOptions,
+  type OfficialRepository,
+  type OfficialRepositoryId,
+} from './hub/index.ts';

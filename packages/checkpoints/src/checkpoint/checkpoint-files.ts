@@ -12,6 +12,8 @@ export interface CheckpointFiles {
   readFile(fileName: string, options: ReadOptions): Promise<Uint8Array | undefined>;
   /** Random access to the file, or `undefined` when there is no such file. */
   open(fileName: string, options: ReadOptions): Promise<ByteSource | undefined>;
+  /** Told once, when every file of weights is open and before their headers are read. */
+  allOpened?(): void;
   /** All file names, where the place can list them. */
   list?(): Promise<string[]>;
 }

@@ -69,7 +69,10 @@ export async function openCheckpointFiles(files: CheckpointFiles, options: ReadO
 /** Looks for weights in the order of transformers: one file, then an index. */
 async function openWeightFiles(files: CheckpointFiles, options: ReadOptions): Promise<SafetensorsFile[]> {
   const single = await files.open(WEIGHTS_FILE, options);
-  if (single !== undefined) return [await openSafetensors(single, options)];
+  if (single !== undefined) {
+    files.allOpened?.();
+    return [await openSafetensors(single, options)];
+  }
   const index = await files.readFile(INDEX_FILE, options);
   if (index !== undefined) return openShards(files, index, options);
   throw await missingWeights(files, options);

@@ -1,5 +1,5 @@
 import { CheckpointError, listSome } from '@blip2/core';
-import type { ReadOptions } from '../bytes/byte-source.ts';
+import type { ByteSource, ReadOptions } from '../bytes/byte-source.ts';
 import { decodeUtf8, parseJsonText, quote } from '../json/parse-json.ts';
 import { openSafetensors, type SafetensorsFile } from '../safetensors/open-safetensors.ts';
 import type { CheckpointFiles } from './checkpoint-files.ts';
@@ -15,11 +15,19 @@ import { INDEX_FILE, isPlainFileName } from './weight-files.ts';
 export async function openShards(files: CheckpointFiles, index: Uint8Array, options: ReadOptions): Promise<SafetensorsFile[]> {
   const indexPath = files.pathOf(INDEX_FILE);
   const namesByShard = groupByShard(parseIndex(index, indexPath));
-  const opened = await Promise.allSettled([...namesByShard].map(([shard, names]) => openShard(files, shard, names, options)));
-  const failure = opened.find((result) => result.status === 'rejected');
-  const shards = opened.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-  if (failure === undefined) return shards;
-  for (const shard of shards) shard.dispose();
+  const shards = [...namesByShard];
+  const sources = await allOrNone(shards.map(([shard, names]) => openShard(files, shard, names, options)));
+  files.allOpened?.();
+  return allOrNone(sources.map((source, position) => checkShard(source, shards[position]![1], options)));
+}
+
+/** Waits for all; when one fails, disposes the others and throws what it threw. */
+async function allOrNone<Resource extends { dispose(): void }>(opening: readonly Promise<Resource>[]): Promise<Resource[]> {
+  const settled = await Promise.allSettled(opening);
+  const opened = settled.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  const failure = settled.find((result) => result.status === 'rejected');
+  if (failure === undefined) return opened;
+  for (const resource of opened) resource.dispose();
   throw failure.reason;
 }
 
@@ -58,27 +66,29 @@ async function openShard(
   shard: string,
   expected: ReadonlySet<string>,
   options: ReadOptions,
-): Promise<SafetensorsFile> {
+): Promise<ByteSource> {
   const source = await files.open(shard, options);
+  if (source !== undefined) return source;
   const path = files.pathOf(shard);
-  if (source === undefined) {
-    throw new CheckpointError(
-      `${path}: missing, but ${INDEX_FILE} puts ${expected.size} weights into it, such as ${listSome([...expected].slice(0, 2))}. ` +
-        `Fetch this file, from the same revision as the index.`,
-      path,
-    );
-  }
+  throw new CheckpointError(
+    `${path}: missing, but ${INDEX_FILE} puts ${expected.size} weights into it, such as ${listSome([...expected].slice(0, 2))}. ` +
+      `Fetch this file, from the same revision as the index.`,
+    path,
+  );
+}
+
+async function checkShard(source: ByteSource, expected: ReadonlySet<string>, options: ReadOptions): Promise<SafetensorsFile> {
   const file = await openSafetensors(source, options);
   const missing = [...expected].filter((name) => file.get(name) === undefined);
   const extra = file.names.filter((name) => !expected.has(name));
   if (missing.length === 0 && extra.length === 0) return file;
   file.dispose();
-  const problem = missing.length > 0 ? `lacks ${listSome(missing)}, which ${INDEX_FILE} puts there` : undefined;
+  const lack = missing.length > 0 ? `lacks ${listSome(missing)}, which ${INDEX_FILE} puts there` : undefined;
   const surplus = extra.length > 0 ? `holds ${listSome(extra)}, which ${INDEX_FILE} does not put there` : undefined;
-  const problems = [problem, surplus].filter((text) => text !== undefined).join('; ');
+  const problems = [lack, surplus].filter((text) => text !== undefined).join('; ');
   throw new CheckpointError(
-    `${path}: ${problems}. Index and weights come from different revisions; fetch them again together.`,
-    path,
+    `${source.name}: ${problems}. Index and weights come from different revisions; fetch them again together.`,
+    source.name,
   );
 }
 
