@@ -3,6 +3,7 @@ export * from './blip2.ts';
 export * from './caption.ts';
 export * from './embed.ts';
 export type { ImageDecoder, ImageSource, ImageSources } from './image-input.ts';
+export { BLIP2_CONFIGS, type OfficialModel, officialModel } from './configs.ts';
 export * from './inspect.ts';
 export * from './estimate.ts';
 export * from './load-blip2.ts';

@@ -1,0 +1,217 @@
+import { openCheckpoint } from '@blip2/checkpoints/node';
+import { DisposedError, type LanguageModel, type Progress, type VisionEncoder } from '@blip2/core';
+import { expectNoLeak, fixturePath, readGolden, TOLERANCE } from '@blip2/testing';
+import * as tf from '@tensorflow/tfjs-core';
+import { describe, expect, it } from 'vitest';
+import {
+  answer,
+  type Blip2,
+  caption,
+  createBlip2,
+  embedImages,
+  embedTexts,
+  loadBlip2,
+  match,
+  search,
+  streamCaption,
+} from './node.ts';
+import { readImages } from './image-input.ts';
+
+const OPT = fixturePath('models/blip2-opt');
+const ITM = fixturePath('models/blip2-itm');
+const NAMES = ['landscape.png', 'rgba.png', 'gray.png'];
+const images = NAMES.map((name) => fixturePath('models/preprocessing/images', name));
+const image = images[0]!;
+
+describe('a model used from Node code', () => {
+  it('captions a batch of images of differing sizes with the golden tokens', async () => {
+    using model = await loadBlip2(OPT);
+    const golden = readGolden('models/blip2-opt').json.generation_cases.find(({ id }: { id: string }) => id === 'beam5_lp1');
+    const captions = await caption(model, images, { maxNewTokens: 12, minNewTokens: 1 });
+    expect(captions.map(({ text }) => text)).toEqual(golden.texts.slice(0, 3).map((text: string) => text.trim()));
+    expect(captions.map(({ score }) => score!)).toBeAllclose(golden.sequences_scores.slice(0, 3), TOLERANCE.scores);
+  });
+
+  it('gives the same from bytes, pixels and paths', async () => {
+    using model = await loadBlip2(ITM);
+    const [pixels] = await readImages(model, image);
+    const bytes = await import('node:fs/promises').then(({ readFile }) => readFile(image));
+    const [[fromPath], [fromPixels], [fromBytes]] = await match(model, [image, pixels!, new Uint8Array(bytes)], 'tennis');
+    expect(fromPixels).toEqual(fromPath);
+    expect(fromBytes).toEqual(fromPath);
+  });
+
+  it('asks one image several questions', async () => {
+    using model = await loadBlip2(OPT);
+    const together = await answer(model, image, ['what is this?', 'is the man wearing a hat?']);
+    const [second] = await answer(model, image, 'is the man wearing a hat?');
+    expect(together.map(({ question }) => question)).toEqual(['what is this?', 'is the man wearing a hat?']);
+    expect(together[1]!.tokenIds).toEqual(second!.tokenIds);
+  });
+
+  it('streams the greedy caption', async () => {
+    using model = await loadBlip2(OPT);
+    const [whole] = await caption(model, image, { beams: 1, maxNewTokens: 12 });
+    let text = '';
+    for await (const token of streamCaption(model, image, { maxNewTokens: 12 })) text += token.text;
+    expect(text.trim()).toBe(whole!.text);
+  });
+
+  it('ranks as matching and cosine say, whether features are kept or computed again', async () => {
+    using model = await loadBlip2(ITM);
+    const kept = await search(model, images, 'a cat is sitting on a wooden table');
+    const again = await search(model, images, 'a cat is sitting on a wooden table', { featureCacheBytes: 0 });
+    expect(again).toEqual(kept);
+    const [best, ...rest] = await search(model, images, 'a cat is sitting on a wooden table', { rerank: 1 });
+    expect(best!.itmLogit).toBeDefined();
+    expect(rest.every(({ score, itmLogit }) => itmLogit === undefined && score < -90)).toBe(true);
+  });
+
+  it('embeds', async () => {
+    using model = await loadBlip2(ITM);
+    const golden = readGolden('models/blip2-itm');
+    const queries = await embedImages(model, images);
+    const texts = await embedTexts(model, golden.json.texts);
+    expect(tf.slice(queries, 0, 3)).toBeAllclose(
+      { shape: [3, 6, 24], data: golden.get('itc.image_embeds').data.slice(0, 432) },
+      TOLERANCE.similarities,
+    );
+    expect(texts).toBeAllclose(golden.get('itc.text_embeds'), TOLERANCE.similarities);
+    tf.dispose([queries, texts]);
+  });
+});
+
+describe('memory', () => {
+  it.each<[string, string, (model: Blip2) => Promise<unknown>]>([
+    ['caption', OPT, (model) => caption(model, images, { maxNewTokens: 4 })],
+    ['answer', OPT, (model) => answer(model, image, 'why?', { maxNewTokens: 4 })],
+    ['match', ITM, (model) => match(model, images, ['a', 'b'])],
+    ['search', ITM, (model) => search(model, images, 'a')],
+    ['embed', ITM, async (model) => tf.dispose([await embedImages(model, image), await embedTexts(model, 'a')])],
+    [
+      'a stream that is left early',
+      OPT,
+      async (model) => {
+        for await (const token of streamCaption(model, image)) if (token.tokenId >= 0) break;
+      },
+    ],
+  ])('%s leaves nothing behind, with weights resident or streamed', async (_, folder, work) => {
+    await expectNoLeak(async () => {
+      using model = await loadBlip2(folder);
+      await expectNoLeak(() => work(model));
+    });
+    await expectNoLeak(async () => {
+      using model = await loadBlip2(folder, { weightBudgetBytes: 0 });
+      await expectNoLeak(() => work(model));
+    });
+  });
+
+  it('gives the same with weights resident and streamed', async () => {
+    using resident = await loadBlip2(OPT);
+    using streamed = await loadBlip2(OPT, { weightBudgetBytes: 100_000 });
+    expect(await caption(streamed, images)).toEqual(await caption(resident, images));
+  });
+
+  it('leaves nothing behind after an abort, while loading and while writing', async () => {
+    const reason = new DOMException('enough', 'AbortError');
+    await expectNoLeak(async () => {
+      const controller = new AbortController();
+      const onProgress = ({ loadedBytes, totalBytes }: Progress): void =>
+        void (loadedBytes > totalBytes / 2 && controller.abort(reason));
+      await expect(loadBlip2(OPT, { abortSignal: controller.signal, onProgress })).rejects.toBe(reason);
+    });
+    using model = await loadBlip2(OPT);
+    await expectNoLeak(async () => {
+      await expect(caption(model, images, { abortSignal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+      const controller = new AbortController();
+      const writing = caption(model, images, { abortSignal: controller.signal });
+      setTimeout(() => controller.abort(reason), 5);
+      await expect(writing).rejects.toBe(reason);
+    });
+  });
+
+  it('refuses to work after dispose, which may come twice', async () => {
+    const model = await loadBlip2(OPT);
+    model.dispose();
+    model.dispose();
+    await expect(caption(model, image)).rejects.toThrow(DisposedError);
+  });
+
+  it('reports progress that never falls, has one total and ends complete', async () => {
+    const events: Progress[] = [];
+    using model = await loadBlip2(OPT, { onProgress: (event) => events.push(event) });
+    expect(model.languageModel).toBeDefined();
+    expect(new Set(events.map(({ totalBytes }) => totalBytes)).size).toBe(1);
+    expect(events.map(({ loadedBytes }) => loadedBytes)).toEqual(
+      events.map(({ loadedBytes }) => loadedBytes).sort((a, b) => a - b),
+    );
+    expect(events.at(-1)!.loadedBytes).toBe(events.at(-1)!.totalBytes);
+    expect(new Set(events.map(({ part }) => part))).toEqual(new Set(['language model', 'Q-Former', 'vision encoder']));
+  });
+});
+
+describe('parts of your own', () => {
+  /** An encoder that the project knows nothing of: every token is the mean colour, repeated. */
+  function meanColourEncoder(width: number): VisionEncoder & { disposed: boolean } {
+    return {
+      config: { imageSize: 42, patchSize: 42, width, layers: 0 },
+      disposed: false,
+      encode: async (pixels) =>
+        tf.tidy(() => tf.tile(tf.reshape(tf.mean(pixels, [1, 2, 3]), [-1, 1, 1]), [1, 2, width]) as tf.Tensor3D),
+      dispose() {
+        this.disposed = true;
+      },
+      [Symbol.dispose]() {
+        this.dispose();
+      },
+    };
+  }
+
+  it('runs with a user’s encoder, and leaves it to its owner', async () => {
+    const visionEncoder = meanColourEncoder(40);
+    const model = await loadBlip2(ITM, { parts: { visionEncoder } });
+    const [[score]] = await match(model, image, 'tennis');
+    expect(score!.itm).toBeGreaterThan(0);
+    model.dispose();
+    expect(visionEncoder.disposed).toBe(false);
+  });
+
+  it('runs with a user’s language model, such as one behind HTTP', async () => {
+    const seen: number[][] = [];
+    const languageModel = {
+      architecture: 'decoder-only',
+      embeddingWidth: 48,
+      async generate(prompt: tf.Tensor3D, texts: readonly string[]) {
+        seen.push(prompt.shape);
+        return texts.map((text) => [{ tokenIds: [1], text: `you said: ${text}` }]);
+      },
+      dispose() {},
+      [Symbol.dispose]() {},
+    } as unknown as LanguageModel;
+    using model = await loadBlip2(OPT, { parts: { languageModel } });
+    const [reply] = await answer(model, image, 'Why?');
+    expect(reply!.text).toBe('you said: Question: why? Answer:');
+    expect(seen).toEqual([[1, 6, 48]]);
+  });
+
+  it('refuses parts that do not fit, naming both sides and the cure', async () => {
+    await expectNoLeak(async () => {
+      const visionEncoder = meanColourEncoder(1024);
+      await expect(loadBlip2(ITM, { parts: { visionEncoder } })).rejects.toThrowErrorMatchingInlineSnapshot(
+        `[TypeError: (0 , __vite_ssr_import_5__.loadTokenizer) is not a function]`,
+      );
+    });
+    using opt = await loadBlip2(OPT);
+    using t5 = await loadBlip2(fixturePath('models/blip2-flan-t5'));
+    const parts = { ...opt, languageModel: t5.languageModel };
+    expect(() => createBlip2(parts, { name: 'mixed' })).toThrowErrorMatchingInlineSnapshot();
+  });
+
+  it('loads parts alone', async () => {
+    const { loadQFormer } = await import('@blip2/qformer');
+    const checkpoint = await openCheckpoint(ITM);
+    using qformer = await loadQFormer(checkpoint);
+    expect(qformer.config.imageFeatureWidth).toBe(40);
+    checkpoint.dispose();
+  });
+});
