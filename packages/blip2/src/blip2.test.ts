@@ -36,7 +36,7 @@ describe('a model used from Node code', () => {
     using model = await loadBlip2(ITM);
     const [pixels] = await readImages(model, image);
     const bytes = await import('node:fs/promises').then(({ readFile }) => readFile(image));
-    const [[fromPath], [fromPixels], [fromBytes]] = await match(model, [image, pixels!, new Uint8Array(bytes)], 'tennis');
+    const [fromPath, fromPixels, fromBytes] = await match(model, [image, pixels!, new Uint8Array(bytes)], 'tennis');
     expect(fromPixels).toEqual(fromPath);
     expect(fromBytes).toEqual(fromPath);
   });
@@ -170,8 +170,8 @@ describe('parts of your own', () => {
   it('runs with a user’s encoder, and leaves it to its owner', async () => {
     const visionEncoder = meanColourEncoder(40);
     const model = await loadBlip2(ITM, { parts: { visionEncoder } });
-    const [[score]] = await match(model, image, 'tennis');
-    expect(score!.itm).toBeGreaterThan(0);
+    const [scores] = await match(model, image, 'tennis');
+    expect(scores![0]!.itm).toBeGreaterThan(0);
     model.dispose();
     expect(visionEncoder.disposed).toBe(false);
   });
