@@ -29,7 +29,7 @@ export function describeSubject({ repositoryId, revision, file }: RequestSubject
  * Turns an error status into the error that it means. Does nothing for 2xx, and nothing for 416, which is the business of
  * whoever asked for a range.
  *
- * @throws {Interruption} for 408, 429 and 5xx: worth another try.
+ * @throws {Interruption} for 408, 429 and 5xx, and where a content server refuses the Hub's address: worth another try.
  * @throws {DownloadError} for everything else.
  */
 export function checkStatus(exchange: Exchange, subject: RequestSubject, settings: HubSettings): void {
@@ -37,6 +37,10 @@ export function checkStatus(exchange: Exchange, subject: RequestSubject, setting
   if ((status >= 200 && status < 300) || status === 416) return;
   if (status === 408 || status === 429 || status >= 500) {
     throw new Interruption(`HTTP status ${status}${said(headers, settings)}`, { status, retryAfterMs: retryAfterMs(headers) });
+  }
+  if (new URL(exchange.url).origin !== settings.endpoint.origin && [401, 403, 404, 410].includes(status)) {
+    // Signed addresses of content servers expire; the next try asks the Hub for a new one.
+    throw new Interruption(`${exchange.url} answered ${status} to the address that the Hub gave`, { status });
   }
   const { what, expected, advice } = explainStatus(status, headers.get('x-error-code'), subject, settings);
   throw new DownloadError(

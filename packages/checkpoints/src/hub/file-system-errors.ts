@@ -18,6 +18,11 @@ export function formatBytes(bytes: number): string {
   return power === 0 ? `${bytes} bytes` : `${(bytes / 1000 ** power).toFixed(2)} ${units[power]}`;
 }
 
+/** A number of files in words. */
+export function countFiles(count: number): string {
+  return count === 1 ? '1 file' : `${count} files`;
+}
+
 /**
  * Turns a system error of the cache into a `ResourceError` that says what to do; passes everything else on.
  *
@@ -45,7 +50,7 @@ export function cacheProblem(error: unknown, doing: string, cacheFolder: string)
   }
   if (code.startsWith('ECONN') || code === 'ENOTFOUND' || code === 'EPIPE' || code === 'ETIMEDOUT') return error;
   return new ResourceError(
-    `${where} failed with ${code}: ${(error as Error).message}; expected ordinary files and folders in the layout of the Hugging Face ` +
+    `${where} failed: ${(error as Error).message}; expected ordinary files and folders in the layout of the Hugging Face ` +
       'cache. Remove what is in the way, or name another folder in HF_HUB_CACHE or cacheFolder.',
     options,
   );

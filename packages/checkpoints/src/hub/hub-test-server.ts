@@ -32,6 +32,8 @@ export type Interference = (request: SeenRequest, response: ServerResponse, file
  */
 export interface HubTestServer extends AsyncDisposable {
   readonly endpoint: string;
+  /** Where large files come from. */
+  readonly contentOrigin: string;
   /** Every request, in order. */
   readonly requests: SeenRequest[];
   /** Set by a test to answer badly. */
@@ -55,8 +57,11 @@ export async function startHubTestServer(): Promise<HubTestServer> {
   const repositories = new Map<string, ServedRepository>();
   const servers = { hub: createServer(), content: createServer() };
   await Promise.all(Object.values(servers).map(listen));
+  // Another host as well as another port: some clients take hosts for origins.
+  const contentOrigin = address(servers.content).replace('127.0.0.1', 'localhost');
   const hub: HubTestServer = {
     endpoint: address(servers.hub),
+    contentOrigin,
     requests: [],
     interfere: undefined,
     pageSize: 1000,
@@ -83,10 +88,10 @@ export async function startHubTestServer(): Promise<HubTestServer> {
       headers: incoming.headers,
     };
     hub.requests.push(request);
-    answerHub(hub, repositories, address(servers.content), request, response);
+    answerHub(hub, repositories, contentOrigin, request, response);
   });
   servers.content.on('request', (incoming: IncomingMessage, response: ServerResponse) => {
-    const url = new URL(incoming.url ?? '', address(servers.content));
+    const url = new URL(incoming.url ?? '', contentOrigin);
     const request: SeenRequest = { origin: 'content', path: url.pathname, query: url.searchParams, headers: incoming.headers };
     hub.requests.push(request);
     const file = [...repositories.values()]
@@ -150,7 +155,7 @@ function answerHub(
   const { commit } = repository;
   if (route['revision'] !== commit && route['revision'] !== 'main') return fail(404, 'RevisionNotFound', 'Invalid rev id');
   if (api?.['route'] === 'revision')
-    return sendJson(response, { _id: '1', id: route['id'], sha: commit, lastModified: '2024-01-01' });
+    return sendJson(response, { _id: '1', id: route['id'], sha: commit, lastModified: '2024-01-01T00:00:00.000Z' });
   if (api) return sendPage(hub, repository, request, response);
   if (!file) return fail(404, 'EntryNotFound', 'Entry not found');
   const etag = `"${blobIdOf(file)}"`;

@@ -1,60 +1,17 @@
-import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, truncate, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { lstat, mkdir, readdir, readFile, readlink, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ConfigError, DownloadError, InputError, type Progress, type RunOptions } from '@blip2/core';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { blobIdOf, type HubTestServer, startHubTestServer } from './hub-test-server.ts';
-import type { HubOptions } from './hub-settings.ts';
-import { resolveRepository, resolveWithRetries } from './resolve-repository.ts';
+import { ConfigError, DownloadError, InputError, type Progress } from '@blip2/core';
+import { describe, expect, test, vi } from 'vitest';
+import { blobIdOf } from './hub-test-server.ts';
+import { checkProgress, failure, FILES, ID, useHub, WANTED, WEIGHTS } from './hub-test-support.ts';
+import { resolveRepository } from './resolve-repository.ts';
 
-const QUICK = { attempts: 4, firstDelayMs: 1, longestDelayMs: 4, longestRetryAfterMs: 50 };
-const ID = 'Org/blip2-tiny';
-const WEIGHTS = Buffer.from(Array.from({ length: 300_000 }, (_, index) => (index * 7 + (index >> 8)) & 255));
-const FILES = {
-  'config.json': '{"model_type":"blip-2"}\n',
-  'tokenizer.json': '{}',
-  'merges.txt': '#version: 0.2\n',
-  'model.safetensors': WEIGHTS,
-  'pytorch_model.bin': Buffer.alloc(1000, 1),
-  'pytorch_model.bin.index.json': '{}',
-  'README.md': '# card',
-  'onnx/model.onnx': 'not wanted',
-};
-const WANTED = ['config.json', 'merges.txt', 'model.safetensors', 'tokenizer.json'];
-
-let hub: HubTestServer;
-let cacheFolder: string;
-
-beforeEach(async () => {
-  hub = await startHubTestServer();
-  cacheFolder = await mkdtemp(join(tmpdir(), 'blip2-hub-'));
-  for (const name of [
-    'HF_ENDPOINT',
-    'HF_TOKEN',
-    'HUGGING_FACE_HUB_TOKEN',
-    'HF_HUB_OFFLINE',
-    'TRANSFORMERS_OFFLINE',
-    'HF_HUB_CACHE',
-  ]) {
-    vi.stubEnv(name, undefined);
-  }
-});
-
-afterEach(async () => {
-  vi.unstubAllEnvs();
-  await hub[Symbol.asyncDispose]();
-  await rm(cacheFolder, { recursive: true, force: true });
-});
-
-function resolve(options: HubOptions & RunOptions = {}, id: string = ID): Promise<string> {
-  return resolveWithRetries(id, { cacheFolder, endpoint: hub.endpoint, ...options }, QUICK);
-}
-
-const repositoryFolder = (): string => join(cacheFolder, 'models--Org--blip2-tiny');
+const context = useHub();
+const { resolve, repositoryFolder, plain } = context;
 
 describe('layout of the cache', () => {
   test('files are named by their etags and seen through relative links', async () => {
-    const { commit, files } = hub.add(ID, FILES);
+    const { commit, files } = context.hub.add(ID, FILES);
     const folder = await resolve();
     expect(folder).toBe(join(repositoryFolder(), 'snapshots', commit));
     expect((await readdir(folder)).toSorted()).toEqual(WANTED);
@@ -70,31 +27,31 @@ describe('layout of the cache', () => {
   });
 
   test('a second call asks only what the branch stands for', async () => {
-    hub.add(ID, FILES);
+    context.hub.add(ID, FILES);
     const first = await resolve();
-    hub.requests.length = 0;
+    context.hub.requests.length = 0;
     expect(await resolve()).toBe(first);
-    expect(hub.requests.map(({ path }) => path)).toEqual([`/api/models/${ID}/revision/main`]);
+    expect(context.hub.requests.map(({ path }) => path)).toEqual([`/api/models/${ID}/revision/main`]);
   });
 
   test('a commit that is complete needs no request, by option and by id', async () => {
-    const { commit } = hub.add(ID, FILES);
+    const { commit } = context.hub.add(ID, FILES);
     const first = await resolve({ revision: commit });
     expect(await readdir(repositoryFolder())).not.toContain('refs');
-    hub.requests.length = 0;
+    context.hub.requests.length = 0;
     expect(await resolve({ revision: commit })).toBe(first);
     expect(await resolve({}, `${ID}@${commit}`)).toBe(first);
-    expect(hub.requests).toEqual([]);
+    expect(context.hub.requests).toEqual([]);
   });
 
   test('a moved branch fetches changed files only', async () => {
-    hub.add(ID, FILES);
+    context.hub.add(ID, FILES);
     const old = await resolve();
-    const { commit } = hub.add(ID, { ...FILES, 'config.json': '{"model_type":"blip-2","new":true}' });
-    hub.requests.length = 0;
+    const { commit } = context.hub.add(ID, { ...FILES, 'config.json': '{"model_type":"blip-2","new":true}' });
+    context.hub.requests.length = 0;
     const folder = await resolve();
     expect(folder).not.toBe(old);
-    expect(hub.requests.filter(({ path }) => path.includes('/resolve/')).map(({ path }) => path)).toEqual([
+    expect(context.hub.requests.filter(({ path }) => path.includes('/resolve/')).map(({ path }) => path)).toEqual([
       `/${ID}/resolve/${commit}/config.json`,
     ]);
     expect(await readFile(join(repositoryFolder(), 'refs', 'main'), 'utf8')).toBe(commit);
@@ -102,14 +59,14 @@ describe('layout of the cache', () => {
   });
 
   test('a file list of several pages is read to its end', async () => {
-    hub.pageSize = 2;
-    hub.add(ID, FILES);
+    context.hub.pageSize = 2;
+    context.hub.add(ID, FILES);
     expect((await readdir(await resolve())).toSorted()).toEqual(WANTED);
-    expect(hub.requests.filter(({ path }) => path.includes('/tree/'))).toHaveLength(4);
+    expect(context.hub.requests.filter(({ path }) => path.includes('/tree/'))).toHaveLength(4);
   });
 
   test('include takes patterns and functions; folders are made', async () => {
-    hub.add(ID, FILES);
+    context.hub.add(ID, FILES);
     const folder = await resolve({ include: ['onnx/*', '*.md'] });
     expect((await readdir(folder)).toSorted()).toEqual(['README.md', 'onnx']);
     expect(await readlink(join(folder, 'onnx/model.onnx'))).toMatch(/^\.\.\/\.\.\/\.\.\/blobs\//);
@@ -118,27 +75,27 @@ describe('layout of the cache', () => {
   });
 
   test('equal content under two names is fetched once', async () => {
-    hub.add(ID, { 'config.json': '{}', 'a.safetensors': WEIGHTS, 'b.safetensors': WEIGHTS });
+    context.hub.add(ID, { 'config.json': '{}', 'a.safetensors': WEIGHTS, 'b.safetensors': WEIGHTS });
     const progress: Progress[] = [];
     const folder = await resolve({ onProgress: (event) => void progress.push(event) });
-    expect(hub.requests.filter(({ origin }) => origin === 'content')).toHaveLength(1);
+    expect(context.hub.requests.filter(({ origin }) => origin === 'content')).toHaveLength(1);
     expect(await readFile(join(folder, 'b.safetensors'))).toEqual(WEIGHTS);
-    expect(progress.at(-1)).toMatchObject({ loadedBytes: 600_002, totalBytes: 600_002 });
+    expect(progress.at(-1)).toMatchObject({ loadedBytes: 800_002, totalBytes: 800_002 });
   });
 
   test('without symbolic links the snapshot has the files themselves', async () => {
     vi.stubEnv('HF_HUB_DISABLE_SYMLINKS', '1');
-    hub.add(ID, FILES);
+    context.hub.add(ID, FILES);
     const folder = await resolve();
     expect((await lstat(join(folder, 'model.safetensors'))).isFile()).toBe(true);
     expect(await readFile(join(folder, 'model.safetensors'))).toEqual(WEIGHTS);
-    hub.requests.length = 0;
+    context.hub.requests.length = 0;
     await resolve();
-    expect(hub.requests).toHaveLength(1);
+    expect(context.hub.requests).toHaveLength(1);
   });
 
   test('a blob that lost bytes is fetched anew', async () => {
-    const { files } = hub.add(ID, FILES);
+    const { files } = context.hub.add(ID, FILES);
     const folder = await resolve();
     await truncate(join(repositoryFolder(), 'blobs', blobIdOf(files.get('model.safetensors')!)), 10);
     await resolve();
@@ -146,21 +103,21 @@ describe('layout of the cache', () => {
   });
 
   test('the cache folder comes from the environment', async () => {
-    hub.add(ID, FILES);
-    vi.stubEnv('HF_ENDPOINT', `${hub.endpoint}/`);
-    vi.stubEnv('HF_HUB_CACHE', join(cacheFolder, 'named'));
-    expect(await resolveRepository(ID)).toContain(join(cacheFolder, 'named', 'models--Org--blip2-tiny', 'snapshots'));
+    context.hub.add(ID, FILES);
+    vi.stubEnv('HF_ENDPOINT', `${context.hub.endpoint}/`);
+    vi.stubEnv('HF_HUB_CACHE', join(context.cacheFolder, 'named'));
+    expect(await resolveRepository(ID)).toContain(join(context.cacheFolder, 'named', 'models--Org--blip2-tiny', 'snapshots'));
   });
 
   test('an official repository on another endpoint follows main', async () => {
-    const { commit } = hub.add('Salesforce/blip2-opt-2.7b', FILES);
+    const { commit } = context.hub.add('Salesforce/blip2-opt-2.7b', FILES);
     expect(await resolve({}, 'Salesforce/blip2-opt-2.7b')).toContain(commit);
   });
 });
 
 describe('progress', () => {
   test('is monotone, has a constant total and ends complete', async () => {
-    hub.add(ID, FILES);
+    context.hub.add(ID, FILES);
     const events: Progress[] = [];
     await resolve({ onProgress: (event) => void events.push(event) });
     checkProgress(events);
@@ -176,27 +133,14 @@ describe('progress', () => {
   });
 });
 
-/** The contract of `Progress` for one call. */
-export function checkProgress(events: readonly Progress[]): void {
-  expect(events.length).toBeGreaterThan(0);
-  for (const [index, event] of events.entries()) {
-    expect(event.phase).toBe('download');
-    expect(event.totalBytes).toBe(events[0]!.totalBytes);
-    expect(event.loadedBytes).toBeGreaterThanOrEqual(events[index - 1]?.loadedBytes ?? 0);
-  }
-  expect(events.at(-1)!.loadedBytes).toBe(events[0]!.totalBytes);
-  // Completed once: nothing is reported after the end.
-  expect(events.filter(({ loadedBytes, totalBytes }) => loadedBytes === totalBytes)).toHaveLength(1);
-}
-
 describe('offline', () => {
   test('uses the cache and no network', async () => {
-    hub.add(ID, FILES);
+    context.hub.add(ID, FILES);
     const folder = await resolve();
-    hub.requests.length = 0;
+    context.hub.requests.length = 0;
     vi.stubEnv('HF_HUB_OFFLINE', '1');
     expect(await resolve()).toBe(folder);
-    expect(hub.requests).toEqual([]);
+    expect(context.hub.requests).toEqual([]);
   });
 
   test('an empty cache is an error that says what to do', async () => {
@@ -208,7 +152,7 @@ describe('offline', () => {
   });
 
   test('an incomplete snapshot is not used', async () => {
-    hub.add(ID, FILES);
+    context.hub.add(ID, FILES);
     await resolve({ include: ['*.json', '*.txt'] });
     const error = await failure(resolve({ offline: true }));
     expect(plain(error)).toMatchInlineSnapshot(
@@ -235,16 +179,16 @@ describe('offline', () => {
   });
 
   test('an official repository falls back from its pinned commit to main', async () => {
-    hub.add('Salesforce/blip2-opt-2.7b', FILES);
+    context.hub.add('Salesforce/blip2-opt-2.7b', FILES);
     const folder = await resolve({}, 'Salesforce/blip2-opt-2.7b');
     expect(await resolve({ offline: true }, 'Salesforce/blip2-opt-2.7b')).toBe(folder);
   });
 
   test('a Hub that cannot be reached is replaced by a complete snapshot, with a warning', async () => {
-    hub.add(ID, FILES);
+    context.hub.add(ID, FILES);
     const folder = await resolve();
     const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
-    hub.interfere = (_request, response) => Boolean(response.destroy());
+    context.hub.interfere = (_request, response) => Boolean(response.destroy());
     try {
       expect(await resolve()).toBe(folder);
       expect(warn).toHaveBeenCalledOnce();
@@ -262,7 +206,7 @@ describe('arguments', () => {
     'refuses the id %j',
     async (id) => {
       expect(InputError.isInstance(await failure(resolve({}, id)))).toBe(true);
-      expect(hub.requests).toEqual([]);
+      expect(context.hub.requests).toEqual([]);
     },
   );
 
@@ -275,9 +219,9 @@ describe('arguments', () => {
   );
 
   test('a branch name may have folders', async () => {
-    hub.interfere = (request, response) =>
+    context.hub.interfere = (request, response) =>
       request.path.endsWith('/revision/refs/pr/3') && Boolean(response.writeHead(200).end(JSON.stringify({ sha: commit })));
-    const { commit } = hub.add(ID, FILES);
+    const { commit } = context.hub.add(ID, FILES);
     await resolve({ revision: 'refs/pr/3' });
     expect(await readFile(join(repositoryFolder(), 'refs', 'refs/pr/3'), 'utf8')).toBe(commit);
   });
@@ -297,14 +241,3 @@ describe('arguments', () => {
     expect(token.message).not.toContain('hf_secret');
   });
 });
-
-async function failure(promise: Promise<unknown>): Promise<Error> {
-  return promise.then(
-    (value) => expect.unreachable(`resolved with ${String(value)}`),
-    (error: unknown) => error as Error,
-  );
-}
-
-function plain({ message }: Error): string {
-  return message.replaceAll(cacheFolder, '<cache>').replaceAll(hub.endpoint, '<hub>');
-}

@@ -19,7 +19,7 @@ import {
   writeListing,
 } from './cache-layout.ts';
 import { shownUrl } from './exchange.ts';
-import { cacheProblem, formatBytes, isReadOnlyError } from './file-system-errors.ts';
+import { cacheProblem, countFiles, formatBytes, isReadOnlyError } from './file-system-errors.ts';
 import { fetchCommit, fetchListing, type RepositoryFile, type RepositoryListing } from './hub-listing.ts';
 import { HUB_ENDPOINT, type HubOptions, type HubSettings, hubSettings } from './hub-settings.ts';
 import { pinnedRevision } from './official-repositories.ts';
@@ -158,7 +158,7 @@ async function fetchSnapshot(task: Task, connection: Connection, listing: Reposi
       await linkSnapshot(layout, commit, missing);
     } catch (error) {
       const bytes = formatBytes(missing.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
-      throw cacheProblem(error, `writing ${missing.length} files (${bytes}) of ${repositoryId}`, layout.cacheFolder);
+      throw cacheProblem(error, `writing ${countFiles(missing.length)} (${bytes}) of ${repositoryId}`, layout.cacheFolder);
     }
   }
   try {
@@ -215,7 +215,7 @@ function checkSelection(task: Task, listing: RepositoryListing, files: readonly 
   const url = pageUrl(task);
   const where = `resolveRepository: ${repositoryId} at '${revisions[0]}' (commit ${listing.commit})`;
   const names = listing.files.map(({ path }) => path);
-  const examples = names.length === 0 ? 'no files' : `${names.length} files such as ${names.slice(0, 5).join(', ')}`;
+  const examples = names.length === 0 ? 'no files' : `${countFiles(names.length)} such as ${names.slice(0, 5).join(', ')}`;
   if (files.length === 0) {
     throw new DownloadError(
       `${where} has ${examples}; expected at least one that is wanted. Check the id and the option 'include'.`,
@@ -247,7 +247,7 @@ async function checkDiskSpace(layout: CacheLayout, files: readonly RepositoryFil
   if (needed <= free) return;
   throw new ResourceError(
     `resolveRepository: the disk of the cache ${layout.cacheFolder} has ${formatBytes(free)} free; expected at least ` +
-      `${formatBytes(needed)} for ${files.length} files. Free some space, or name another folder in HF_HUB_CACHE or cacheFolder.`,
+      `${formatBytes(needed)} for ${countFiles(files.length)}. Free some space, or name another folder in HF_HUB_CACHE or cacheFolder.`,
   );
 }
 

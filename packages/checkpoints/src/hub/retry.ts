@@ -69,7 +69,7 @@ export class Retries {
   }
 
   #final(failure: Interruption, what: string, url: string): DownloadError {
-    const times = this.#failures === 1 ? 'once' : `${this.#failures} times in a row`;
+    const times = this.#failures === 1 ? 'once, with' : `${this.#failures} times in a row, last with`;
     const seconds = Math.ceil((failure.retryAfterMs ?? 0) / 1000);
     let advice =
       'Check the network, the proxy and HF_ENDPOINT and run again: what has arrived is kept. HF_HUB_OFFLINE=1 uses the cache only.';
@@ -79,7 +79,7 @@ export class Retries {
       advice = 'The server is at fault: run again later; what has arrived is kept.';
     }
     return new DownloadError(
-      `resolveRepository: fetching ${what} from ${url} failed ${times}, last with: ${failure.message}; expected the complete file. ${advice}`,
+      `resolveRepository: fetching ${what} from ${url} failed ${times}: ${failure.message}; expected the complete file. ${advice}`,
       url,
       failure.status,
       { cause: failure },
