@@ -2,11 +2,27 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    include: ['packages/*/src/**/*.test.ts', 'testing/suites/**/*.test.ts'],
-    setupFiles: ['testing/src/setup.ts'],
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
     // Two cores: each worker holds a wasm heap and a model.
     maxWorkers: 2,
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['packages/*/src/**/*.test.ts'],
+          setupFiles: ['testing/src/setup.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        // What the built packages look like to those who install them, and the rules that the sources keep.
+        test: {
+          name: 'suites',
+          include: ['testing/suites/**/*.test.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+        },
+      },
+    ],
   },
 });
