@@ -105,7 +105,7 @@ function tensorEntry(name: string, entry: unknown, dataOffset: number, fileSize:
   }
   const byteLength = product([...shape, DTYPE_BYTES[dtype]]);
   if (byteLength === undefined) {
-    throw fail(`${where} has shape [${shape.join(', ')}], which is more than 2^53 bytes`, WRITTEN_WRONGLY);
+    throw fail(`${where} has shape ${describe(shape)}, which is more than 2^53 bytes`, WRITTEN_WRONGLY);
   }
   const offsets = own(entry, 'data_offsets');
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount)) {
@@ -116,7 +116,7 @@ function tensorEntry(name: string, entry: unknown, dataOffset: number, fileSize:
   const dataLength = fileSize - dataOffset;
   if (end > dataLength) throw fail(`${where} ends at byte ${end} of the data, but the file has only ${dataLength} bytes of data`);
   if (end - begin !== byteLength) {
-    const needed = `${dtype} [${shape.join(', ')}] needs ${byteLength}`;
+    const needed = `${dtype} ${describe(shape)} needs ${byteLength}`;
     throw fail(`${where} has ${end - begin} bytes, but ${needed}`, WRITTEN_WRONGLY);
   }
   return { dtype, shape, byteOffset: dataOffset + begin, byteLength };
