@@ -3,7 +3,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D } from '@tensorflow/tfjs-core';
 import { expect, it } from 'vitest';
 import type { Progress } from './abort-and-progress.ts';
-import { readCheckpointJson } from './checkpoint-json.ts';
+import { readCheckpointConfig, readCheckpointJson } from './checkpoint-json.ts';
+import { ConfigError } from './errors.ts';
 import { loadBlocks, ParameterBlock, WeightBudget } from './parameters.ts';
 import { type Checkpoint, type Weight, weightFromValues } from './weights.ts';
 
@@ -61,4 +62,9 @@ it('reads JSON files, and says which one is missing or broken', async () => {
   await expect(readCheckpointJson(checkpoint, 'broken.json')).rejects.toThrow(
     /^models\/toy\/broken\.json is not JSON: .*Download the file again\.$/,
   );
+  expect(await readCheckpointConfig(checkpoint, (json) => Object.keys(json as object))).toEqual(['a']);
+  const refused = readCheckpointConfig(checkpoint, () => {
+    throw new ConfigError('a is 1, expected 2.');
+  });
+  await expect(refused).rejects.toThrowErrorMatchingInlineSnapshot(`[ConfigError: models/toy/config.json: a is 1, expected 2.]`);
 });
