@@ -1,0 +1,55 @@
+import { InputError, linear, tidy } from '@blip2/core';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+
+/** A label that carries no loss. Source: PyTorch's `ignore_index`. */
+export const IGNORED_LABEL = -100;
+
+/**
+ * Mean cross-entropy of labels, computed for the positions that carry one only: logits of the others, and of the
+ * prompt, are never made.
+ *
+ * @param features - What the head multiplies, `[batch, tokens, width]`.
+ * @param head - `[vocab, width]`
+ * @param labels - The token that each position should give, or {@link IGNORED_LABEL}. `[batch][tokens]`
+ * @returns a scalar in nats, differentiable in `features` and `head`.
+ * @throws {InputError} when no position has a label.
+ */
+export function crossEntropy(features: Tensor3D, head: Tensor2D, labels: readonly (readonly number[])[]): Scalar {
+  const flat = labels.flat();
+  const positions = flat.flatMap((label, position) => (label === IGNORED_LABEL ? [] : [position]));
+  if (positions.length === 0) {
+    throw new InputError(
+      `Loss: none of the ${flat.length} positions has a label; all are ${IGNORED_LABEL}. Pass targets, or allow longer texts.`,
+    );
+  }
+  return tidy(() => {
+    const rows = tf.reshape(features, [-1, features.shape[2]]) as Tensor2D; // [batch · tokens, width]
+    // As a product, because the gradient of gather needs a kernel that the wasm backend lacks.
+    const selection = tf.oneHot(tf.tensor1d(positions, 'int32'), rows.shape[0]); // [labels, batch · tokens]
+    const counted = tf.matMul(tf.cast(selection, 'float32') as Tensor2D, rows); // [labels, width]
+    const targets = tf.gather(
+      head,
+      tf.tensor1d(
+        positions.map((position) => flat[position]!),
+        'int32',
+      ),
+    ); // [labels, width]
+    const targetLogits = tf.sum(tf.mul(counted, targets), -1); // [labels]
+    const normalizers = logSumExp(linear({ weight: head }, counted as Tensor2D)); // [labels]
+    return tf.mean(tf.sub(normalizers, targetLogits)) as Scalar;
+  });
+}
+
+/** log Σ exp over the last axis, whose gradient is the softmax. @param logits - `[rows, vocab]` @returns `[rows]` */
+function logSumExp(logits: Tensor2D): Tensor1D {
+  const compute = tf.customGrad((x, save) => {
+    const input = x as Tensor2D;
+    (save as (saved: Tensor[]) => void)([input]);
+    return {
+      value: tf.logSumExp(input, -1) as Tensor1D, // [rows]
+      gradFunc: (dy: Tensor1D, saved: Tensor[]) => tf.mul(tf.softmax(saved[0]!, -1), tf.expandDims(dy, -1)), // [rows, vocab]
+    };
+  });
+  return compute(logits) as Tensor1D;
+}

@@ -1,0 +1,46 @@
+import { DisposedError, tidy } from '@blip2/core';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor4D } from '@tensorflow/tfjs-core';
+
+/** Keys and values of one layer's attention. */
+export interface KeysAndValues {
+  readonly key: Tensor4D; //   [batch, heads, keys, headWidth]
+  readonly value: Tensor4D; // [batch, heads, keys, headWidth]
+}
+
+/** The keys and values of all layers, kept from one decoding step to the next. Owns its tensors. */
+export class KeyValueCache {
+  readonly #layers: (KeysAndValues | undefined)[] = [];
+  #disposed = false;
+
+  /** What was last stored for a layer. */
+  get(layer: number): KeysAndValues | undefined {
+    return this.#layers[layer];
+  }
+
+  /**
+   * Takes a layer's keys and values, also out of `tf.tidy`, and disposes the ones before.
+   * @throws {DisposedError} after `dispose()`.
+   */
+  set(layer: number, { key, value }: KeysAndValues): void {
+    if (this.#disposed) throw new DisposedError('The decoding session');
+    tf.dispose(this.#layers[layer] as { key: Tensor4D; value: Tensor4D } | undefined);
+    this.#layers[layer] = { key: tf.keep(key), value: tf.keep(value) };
+  }
+
+  /** Row `i` of every layer becomes a copy of the old row `rows[i]`. */
+  reorder(rows: readonly number[]): void {
+    tidy(() => {
+      const indices = tf.tensor1d(rows.slice(), 'int32');
+      this.#layers.forEach((kept, layer) => {
+        if (kept) this.set(layer, { key: tf.gather(kept.key, indices), value: tf.gather(kept.value, indices) }); // [rows, heads, keys, headWidth]
+      });
+    });
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    for (const kept of this.#layers) tf.dispose(kept as { key: Tensor4D; value: Tensor4D } | undefined);
+    this.#layers.length = 0;
+  }
+}

@@ -1,0 +1,150 @@
+import {
+  type DecodingSession,
+  DisposedError,
+  type GeneratedToken,
+  type GenerateOptions,
+  type Generation,
+  type LanguageModel,
+  loadBlocks,
+  type ParameterBlock,
+  type PlacementOptions,
+  type PromptBatch,
+  type RunOptions,
+  type TextBatch,
+  type Tokenizer,
+} from '@blip2/core';
+import { generate, streamTokens } from '@blip2/generation';
+import type { Scalar, Tensor3D } from '@tensorflow/tfjs-core';
+import { TextStream } from './text-stream.ts';
+
+/** Options of every way to make a language model. */
+export interface LanguageModelOptions extends PlacementOptions, RunOptions {
+  /**
+   * The id that stands for a query in ids that a processor made: `image_token_index` of a BLIP-2 `config.json`. Without
+   * one, as in checkpoints before November 2024, queries go in front of the ids.
+   */
+  readonly imageTokenId?: number;
+}
+
+/** Options of the losses on text. */
+export interface TextLossOptions {
+  /** Texts are cut to this many tokens, queries not counted. @default 32, as in the original training */
+  readonly maxTextTokens?: number;
+}
+
+/** Tokens of the text in the original training: `max_txt_len`. Source: LAVIS `blip2_opt.py`, `blip2_t5.py`. */
+export const MAX_TEXT_TOKENS = 32;
+
+/** What OPT and T5 have in common: texts in and out, streaming, loading, disposal. */
+export abstract class TextModel implements LanguageModel {
+  abstract readonly architecture: LanguageModel['architecture'];
+  abstract readonly embeddingWidth: number;
+  readonly tokenizer: Tokenizer;
+  /** Number of parameters; a tied matrix counts once. */
+  readonly parameterCount: number;
+  readonly #name: string;
+  readonly #blocks: readonly ParameterBlock<unknown>[];
+  #disposed = false;
+
+  constructor(name: string, tokenizer: Tokenizer, blocks: readonly ParameterBlock<unknown>[]) {
+    this.#name = name;
+    this.tokenizer = tokenizer;
+    this.#blocks = blocks;
+    this.parameterCount = blocks.reduce((sum, block) => sum + block.sizeBytes / 4, 0);
+  }
+
+  /** Bytes of weights that are read again for each pass, because they did not fit the budget. */
+  get streamedBytes(): number {
+    return this.#blocks.reduce((sum, block) => sum + (block.resident ? 0 : block.sizeBytes), 0);
+  }
+
+  /**
+   * Writes texts.
+   *
+   * @param visualPrompt - `[batch, queries, embeddingWidth]`; `undefined` for text alone. Stays the caller's.
+   * @param prompts - One text an image, or ids that somebody else tokenised; an empty string stands for none.
+   * @param options - Decoding, see `GenerateOptions` of `@blip2/core`.
+   * @returns for each image `returnSequences` texts, best first.
+   * @throws {InputError} when prompts and images do not fit, or prompt and new tokens do not fit the model's context;
+   * before any work.
+   * @throws {ShapeError} when the visual prompt has another width.
+   *
+   * @example
+   * const [[{ text }]] = await model.generate(visualPrompt, ['Question: what is this? Answer:'], { beams: 5 });
+   */
+  async generate(
+    visualPrompt: Tensor3D | undefined,
+    prompts: PromptBatch,
+    options: GenerateOptions & RunOptions = {},
+  ): Promise<Generation[][]> {
+    const session = this.startDecoding(visualPrompt, prompts);
+    try {
+      const texts = await generate(session, options);
+      return texts.map((sequences) =>
+        sequences.map(({ tokenIds, score }) => ({
+          tokenIds,
+          text: this.tokenizer.decode(tokenIds).trim(),
+          ...(score !== undefined && { score }),
+        })),
+      );
+    } finally {
+      session.dispose();
+    }
+  }
+
+  /**
+   * Writes one text, token by token, greedily or by sampling. The joined texts are what `generate` gives. Leaving the
+   * loop early frees everything.
+   *
+   * @param visualPrompt - `[1, queries, embeddingWidth]`; `undefined` for text alone. Read when the first token is
+   * asked for.
+   * @yields each token when it is decided; those of an incomplete character together with the one that completes it.
+   *
+   * @example
+   * for await (const { text } of model.stream(visualPrompt, 'a photo of')) process.stdout.write(text);
+   */
+  async *stream(
+    visualPrompt: Tensor3D | undefined,
+    prompt: string,
+    options: GenerateOptions & RunOptions = {},
+  ): AsyncGenerator<GeneratedToken, void, undefined> {
+    const session = this.startDecoding(visualPrompt, [prompt]);
+    try {
+      const text = new TextStream(this.tokenizer);
+      for await (const tokenId of streamTokens(session, options)) yield* text.push(tokenId);
+      yield* text.end();
+    } finally {
+      session.dispose();
+    }
+  }
+
+  /**
+   * Prompts on their way to text, for a search of one's own. Nothing is computed yet.
+   *
+   * @param visualPrompt - `[batch, queries, embeddingWidth]`; `undefined` for text alone. Stays the caller's, who may
+   * dispose it at once.
+   * @returns a session of one row a prompt, the caller's to dispose.
+   */
+  abstract startDecoding(visualPrompt: Tensor3D | undefined, prompts: PromptBatch): DecodingSession;
+
+  abstract loss(visualPrompt: Tensor3D | undefined, batch: TextBatch, options?: TextLossOptions): Scalar;
+
+  /** Reads the weights that stay in memory; on error or abort the model is disposed. */
+  load(options: RunOptions = {}): Promise<void> {
+    return loadBlocks(this.#blocks, 'language model', options);
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    for (const block of this.#blocks) block.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** @throws {DisposedError} after `dispose()`. */
+  protected assertUsable(): void {
+    if (this.#disposed) throw new DisposedError(this.#name);
+  }
+}

@@ -1,0 +1,164 @@
+import {
+  activation,
+  attend,
+  causalBias,
+  layerNorm,
+  type LayerNormParams,
+  linear,
+  type LinearParams,
+  mergeHeads,
+  paddingBias,
+  splitHeads,
+  tidy,
+} from '@blip2/core';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { KeysAndValues } from './key-value-cache.ts';
+import type { OptConfig } from './opt-config.ts';
+
+/**
+ * OPT as pure functions. Axes: `batch`, `tokens` (new positions), `keys` (cached and new positions), `width`.
+ *
+ * Source: OPT (arXiv 2205.01068); Hugging Face transformers `modeling_opt.py`.
+ */
+
+/** What turns embeddings into the first hidden state. */
+export interface OptInputParams {
+  readonly positions: Tensor2D; // [maxPositions + 2, width]
+  readonly projectIn?: LinearParams; // embeddingWidth → width, only where they differ (350m)
+}
+
+/** One layer. */
+export interface OptLayerParams {
+  readonly query: LinearParams; // width → width, as are the next three
+  readonly key: LinearParams;
+  readonly value: LinearParams;
+  readonly output: LinearParams;
+  readonly attentionNorm: LayerNormParams;
+  readonly feedForwardIn: LinearParams; // width → feedForwardWidth
+  readonly feedForwardOut: LinearParams; // feedForwardWidth → width
+  readonly feedForwardNorm: LayerNormParams;
+}
+
+/** What turns the last hidden state into logits. */
+export interface OptOutputParams {
+  readonly norm?: LayerNormParams;
+  readonly projectOut?: LinearParams; // width → embeddingWidth, only where they differ (350m)
+  readonly head: Tensor2D; // [vocab, embeddingWidth]
+}
+
+/** All of an OPT model. A tied head is the same tensor as `tokens`. */
+export interface OptParams {
+  readonly tokens: Tensor2D; // [vocab, embeddingWidth]
+  readonly input: OptInputParams;
+  readonly layers: readonly OptLayerParams[];
+  readonly output: OptOutputParams;
+}
+
+/** The table begins with two rows that no position has: a leftover of fairseq's padding index. */
+const POSITION_OFFSET = 2;
+
+/**
+ * Rows of the position table: the count of real tokens up to each, less one, plus two. Padding reads row 1 wherever
+ * it stands and takes up no position.
+ *
+ * @param mask - 1 = real, 0 = padding; all positions so far.
+ * @returns one row number a position.
+ *
+ * @example
+ * optPositionRows([1, 1, 1, 0, 0, 1, 1, 1]); // [2, 3, 4, 1, 1, 5, 6, 7]
+ */
+export function optPositionRows(mask: readonly number[]): number[] {
+  let count = 0;
+  return mask.map((real) => {
+    count += real;
+    return count * real - 1 + POSITION_OFFSET;
+  });
+}
+
+/**
+ * The first hidden state.
+ *
+ * @param embeddings - Token embeddings, visual prompt included, `[batch, tokens, embeddingWidth]`.
+ * @param mask - Of all positions so far, `[batch][keys]`; the last `tokens` of them are the ones embedded.
+ * @returns `[batch, tokens, width]`
+ */
+export function optInput(params: OptInputParams, embeddings: Tensor3D, mask: readonly (readonly number[])[]): Tensor3D {
+  return tidy(() => {
+    const tokens = embeddings.shape[1];
+    const rows = mask.map((row) => optPositionRows(row).slice(-tokens));
+    const positions = tf.gather(params.positions, tf.tensor2d(rows, [rows.length, tokens], 'int32')); // [batch, tokens, width]
+    const projected = params.projectIn ? linear(params.projectIn, embeddings) : embeddings; // [batch, tokens, width]
+    return tf.add(projected, positions) as Tensor3D;
+  });
+}
+
+/**
+ * What the attention scores get added: causal and padding masks.
+ *
+ * @param mask - Of all positions so far, `[batch][keys]`.
+ * @param tokens - How many positions, the last ones, are new.
+ * @returns broadcastable to `[batch, heads, tokens, keys]`; `undefined` where nothing is hidden.
+ */
+export function optAttentionBias(mask: readonly (readonly number[])[], tokens: number): Tensor4D | undefined {
+  const keys = mask[0]!.length;
+  const padded = mask.some((row) => row.includes(0));
+  return tidy(() => {
+    const padding = padded ? paddingBias(tf.tensor2d(mask as number[][], [mask.length, keys], 'int32')) : undefined; // [batch, 1, 1, keys]
+    if (tokens === 1) return padding;
+    const causal = causalBias(tokens, keys); // [1, 1, tokens, keys]
+    return padding ? (tf.add(causal, padding) as Tensor4D) : causal; // [batch, 1, tokens, keys]
+  });
+}
+
+/**
+ * One layer: attention and feed-forward, each with its residual. Norms stand before each (all sizes) or after each
+ * sum (350m).
+ *
+ * @param hidden - `[batch, tokens, width]`
+ * @param past - Keys and values of the positions before, for incremental decoding.
+ * @returns the next hidden state `[batch, tokens, width]`, and keys and values of all positions.
+ */
+export function optLayer(
+  params: OptLayerParams,
+  config: OptConfig,
+  hidden: Tensor3D,
+  bias?: Tensor4D,
+  past?: KeysAndValues,
+): { hidden: Tensor3D } & KeysAndValues {
+  const { heads, normBefore, normEpsilon } = config;
+  return tidy(() => {
+    const attended = normBefore ? layerNorm(params.attentionNorm, hidden, normEpsilon) : hidden;
+    const query = splitHeads(linear(params.query, attended), heads); // [batch, heads, tokens, headWidth]
+    const newKey = splitHeads(linear(params.key, attended), heads); // [batch, heads, tokens, headWidth]
+    const newValue = splitHeads(linear(params.value, attended), heads); // [batch, heads, tokens, headWidth]
+    const key = past ? tf.concat([past.key, newKey], 2) : newKey; // [batch, heads, keys, headWidth]
+    const value = past ? tf.concat([past.value, newValue], 2) : newValue; // [batch, heads, keys, headWidth]
+    const scale = (config.width / heads) ** -0.5;
+    const read = mergeHeads(attend(query, key, value, { scale, bias })); // [batch, tokens, width]
+    const sum: Tensor3D = tf.add(hidden, linear(params.output, read)); // [batch, tokens, width]
+    const middle = normBefore ? sum : layerNorm(params.attentionNorm, sum, normEpsilon);
+    return { hidden: feedForward(params, config, middle), key, value };
+  });
+}
+
+function feedForward(params: OptLayerParams, config: OptConfig, hidden: Tensor3D): Tensor3D {
+  const { normBefore, normEpsilon } = config;
+  const input = normBefore ? layerNorm(params.feedForwardNorm, hidden, normEpsilon) : hidden;
+  const inner = activation(config.activation, linear(params.feedForwardIn, input)); // [batch, tokens, feedForwardWidth]
+  const sum: Tensor3D = tf.add(hidden, linear(params.feedForwardOut, inner)); // [batch, tokens, width]
+  return normBefore ? sum : layerNorm(params.feedForwardNorm, sum, normEpsilon);
+}
+
+/**
+ * The last norm and projection, where the model has them: what the head multiplies.
+ *
+ * @param hidden - `[batch, tokens, width]`
+ * @returns `[batch, tokens, embeddingWidth]`
+ */
+export function optFeatures(params: OptOutputParams, config: OptConfig, hidden: Tensor3D): Tensor3D {
+  return tidy(() => {
+    const normed = params.norm ? layerNorm(params.norm, hidden, config.normEpsilon) : hidden;
+    return params.projectOut ? linear(params.projectOut, normed) : tf.clone(normed); // [batch, tokens, embeddingWidth]
+  });
+}

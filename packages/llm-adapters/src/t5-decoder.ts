@@ -1,0 +1,145 @@
+import { causalBias, linear, rmsNorm, type RmsNormParams, tidy } from '@blip2/core';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { KeysAndValues } from './key-value-cache.ts';
+import type { T5Config } from './t5-config.ts';
+import { t5PaddingBias, t5StackOutput } from './t5-encoder.ts';
+import type { T5EncoderParams } from './t5-encoder.ts';
+import {
+  keysAndValues,
+  t5Attention,
+  type T5AttentionParams,
+  t5FeedForward,
+  type T5FeedForwardParams,
+  type T5StackParams,
+} from './t5-layers.ts';
+import { positionBias } from './t5-positions.ts';
+
+/** One decoder block. */
+export interface T5DecoderLayerParams {
+  readonly attentionNorm: RmsNormParams;
+  readonly attention: T5AttentionParams;
+  readonly crossAttentionNorm: RmsNormParams;
+  readonly crossAttention: T5AttentionParams;
+  readonly feedForwardNorm: RmsNormParams;
+  readonly feedForward: T5FeedForwardParams;
+}
+
+/** The decoder. */
+export interface T5DecoderParams {
+  readonly stack: T5StackParams;
+  readonly layers: readonly T5DecoderLayerParams[];
+}
+
+/** All of a T5 model. The three tables `[vocab, width]` are one tensor in most models, or one and a head. */
+export interface T5Params {
+  readonly encoderTokens: Tensor2D;
+  readonly decoderTokens: Tensor2D;
+  readonly encoder: T5EncoderParams;
+  readonly decoder: T5DecoderParams;
+  readonly head: Tensor2D;
+  /** Whether the head is the shared token table. */
+  readonly headIsTied: boolean;
+}
+
+/** What the decoder's attention scores get added. */
+export interface T5DecoderBias {
+  readonly self: Tensor4D; //   [batch or 1, heads, tokens, keys]: positions, causal mask, padding of the targets
+  readonly cross?: Tensor4D; // [batch, 1, 1, encoder tokens]: padding of the encoder's text; no positions
+}
+
+/**
+ * Biases of the decoder for its last `tokens` positions.
+ *
+ * @param mask - Of the decoder's positions so far, `[batch][keys]`; `undefined` when all are real.
+ * @param encoderMask - `[batch][encoder tokens]`
+ */
+export function t5DecoderBias(
+  stack: T5StackParams,
+  config: T5Config,
+  { tokens, keys, mask }: { tokens: number; keys: number; mask?: readonly (readonly number[])[] },
+  encoderMask: readonly (readonly number[])[],
+): T5DecoderBias {
+  return tidy(() => {
+    const positions = positionBias(stack.positionBias, tokens, keys, {
+      buckets: config.relativePositionBuckets,
+      maxDistance: config.relativePositionMaxDistance,
+      bidirectional: false,
+    }); // [1, heads, tokens, keys]
+    const causal: Tensor4D = tokens === 1 ? positions : tf.add(positions, causalBias(tokens, keys)); // [1, heads, tokens, keys]
+    const padding = mask && t5PaddingBias(mask); // [batch, 1, 1, keys]
+    const self: Tensor4D = padding ? tf.add(causal, padding) : causal; // [batch, heads, tokens, keys]
+    return { self, cross: t5PaddingBias(encoderMask) };
+  });
+}
+
+/** Keys and values of the encoder's output for one block's cross-attention: computed once a text. */
+export function t5CrossKeysAndValues(params: T5DecoderLayerParams, config: T5Config, encoded: Tensor3D): KeysAndValues {
+  return tidy(() => keysAndValues(params.crossAttention, config, encoded));
+}
+
+/**
+ * One block: self-attention, cross-attention, feed-forward, each normed before and added after.
+ *
+ * @param hidden - `[batch, tokens, width]`
+ * @param encoded - Keys and values of the encoder's output, from {@link t5CrossKeysAndValues}.
+ * @param past - Keys and values of the decoder's positions before, for incremental decoding.
+ * @returns the next hidden state `[batch, tokens, width]`, and self-attention's keys and values of all positions.
+ */
+export function t5DecoderLayer(
+  params: T5DecoderLayerParams,
+  config: T5Config,
+  hidden: Tensor3D,
+  bias: T5DecoderBias,
+  encoded: KeysAndValues,
+  past?: KeysAndValues,
+): { hidden: Tensor3D } & KeysAndValues {
+  return tidy(() => {
+    const normed = rmsNorm(params.attentionNorm, hidden, config.normEpsilon);
+    const added = keysAndValues(params.attention, config, normed); // [batch, heads, tokens, headWidth]
+    const key = past ? tf.concat([past.key, added.key], 2) : added.key; // [batch, heads, keys, headWidth]
+    const value = past ? tf.concat([past.value, added.value], 2) : added.value; // [batch, heads, keys, headWidth]
+    const afterSelf: Tensor3D = tf.add(hidden, t5Attention(params.attention, config, normed, { key, value }, bias.self)); // [batch, tokens, width]
+    const normedAgain = rmsNorm(params.crossAttentionNorm, afterSelf, config.normEpsilon);
+    const afterCross: Tensor3D = tf.add(afterSelf, t5Attention(params.crossAttention, config, normedAgain, encoded, bias.cross)); // [batch, tokens, width]
+    return { hidden: t5FeedForward(params.feedForward, params.feedForwardNorm, config, afterCross), key, value };
+  });
+}
+
+/**
+ * Next-token logits. A head of its own takes the decoder's output as it is; a tied one takes it times 1/√width.
+ *
+ * @param hidden - `[batch, tokens, width]`, after the last norm.
+ * @param scaled - Whether the head is tied and scaled.
+ * @returns `[batch, tokens, vocab]`
+ */
+export function t5Logits(head: Tensor2D, hidden: Tensor3D, scaled: boolean): Tensor3D {
+  return tidy(() => linear({ weight: head }, scaled ? (tf.mul(hidden, hidden.shape[2] ** -0.5) as Tensor3D) : hidden)); // [batch, tokens, vocab]
+}
+
+/**
+ * The whole decoder without a cache, in one differentiable pass.
+ *
+ * @param embeddings - Of the decoder's input ids, `[batch, tokens, width]`.
+ * @param mask - Of those ids, `[batch][tokens]`; `undefined` when all count.
+ * @param encoded - The encoder's output, `[batch, encoder tokens, width]`.
+ * @returns `[batch, tokens, width]`, after the last norm.
+ */
+export function t5Decoder(
+  params: T5DecoderParams,
+  config: T5Config,
+  embeddings: Tensor3D,
+  mask: readonly (readonly number[])[] | undefined,
+  encoded: Tensor3D,
+  encoderMask: readonly (readonly number[])[],
+): Tensor3D {
+  return tidy(() => {
+    const tokens = embeddings.shape[1];
+    const bias = t5DecoderBias(params.stack, config, { tokens, keys: tokens, mask }, encoderMask);
+    let hidden = embeddings;
+    for (const layer of params.layers) {
+      hidden = t5DecoderLayer(layer, config, hidden, bias, t5CrossKeysAndValues(layer, config, encoded)).hidden;
+    }
+    return t5StackOutput(params.stack, config, hidden);
+  });
+}
