@@ -54,6 +54,8 @@ export interface T5ConfigJson {
   readonly initializer_factor: number;
   /** Whether the head is the embedding. A separate `lm_head.weight` in the file decides against it. */
   readonly tie_word_embeddings: boolean;
+  /** Whether the head sees the decoder's output times `d_model ** -0.5`, as T5 with a tied head was trained. */
+  readonly scale_decoder_outputs: boolean;
   readonly pad_token_id: number;
   readonly eos_token_id: number | readonly number[];
   /** BLIP-2 adds 1; plain T5 has none. */
@@ -115,6 +117,7 @@ export const t5ConfigSchema: z.ZodType<T5ConfigJson> = z
     layer_norm_epsilon: withDefault(epsilon, 1e-6),
     initializer_factor: withDefault(z.number(), 1),
     tie_word_embeddings: withDefault(z.boolean(), true),
+    scale_decoder_outputs: z.boolean().nullish(),
     pad_token_id: withDefault(tokenId, 0),
     eos_token_id: withDefault(endTokenIds, 1),
     bos_token_id: tokenId.nullish(),
@@ -129,6 +132,7 @@ export const t5ConfigSchema: z.ZodType<T5ConfigJson> = z
       num_decoder_layers: config.num_decoder_layers ?? config.num_layers,
       dense_act_fn: config.dense_act_fn ?? activation,
       is_gated_act: config.is_gated_act ?? projection.startsWith('gated-'),
+      scale_decoder_outputs: config.scale_decoder_outputs ?? config.tie_word_embeddings,
       bos_token_id: config.bos_token_id ?? null,
       decoder_start_token_id: config.decoder_start_token_id ?? padTokenId,
     };

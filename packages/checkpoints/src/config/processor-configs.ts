@@ -76,6 +76,7 @@ const generationConfigSchema: z.ZodType<GenerationConfigJson> = z.looseObject({
   early_stopping: z.union([z.boolean(), z.literal('never')], "expected true, false or 'never'").nullish(),
 });
 
+const RESAMPLE = "expected 0 to 5, Pillow's number of a filter";
 const rectangle = z.object({ height: count, width: count });
 const channels = z.tuple([z.number(), z.number(), z.number()], 'expected three numbers');
 const sizeSchema = z.union(
@@ -94,7 +95,7 @@ const preprocessorConfigSchema: z.ZodType<PreprocessorConfigJson> = z
     do_convert_rgb: withDefault(z.boolean(), true),
     do_resize: withDefault(z.boolean(), true),
     size: sizeSchema.nullish(),
-    resample: withDefault(z.int().min(0).max(5), 3),
+    resample: withDefault(z.int().min(0, RESAMPLE).max(5, RESAMPLE), 3),
     do_center_crop: z.boolean().nullish(),
     crop_size: cropSchema.nullish(),
     do_rescale: withDefault(z.boolean(), true),

@@ -61,7 +61,7 @@ export function headsDivide(widthKey: string): (config: Record<string, unknown>,
   return (config, context) => {
     const width = config[widthKey] as number;
     const heads = config['num_attention_heads'] as number;
-    if (width % heads === 0) return;
+    if (heads < 1 || width % heads === 0) return; // fewer than one is reported already
     context.addIssue({ code: 'custom', path: ['num_attention_heads'], message: `expected a divisor of ${widthKey}, ${width}` });
   };
 }

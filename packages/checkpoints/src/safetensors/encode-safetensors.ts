@@ -77,9 +77,7 @@ export function layOutSafetensors<Tensor extends TensorDescription>(
   let offset = 0;
   for (const { name, dtype, shape } of inOrder) {
     if (names.has(name)) {
-      throw new InputError(
-        `layOutSafetensors: the tensor name ${quote(name)} comes twice or is reserved. Give each tensor its own name.`,
-      );
+      throw new InputError(`Storing tensors: the name ${quote(name)} comes twice or is reserved. Give each tensor its own name.`);
     }
     names.add(name);
     const end = offset + storedBytes({ dtype, shape });

@@ -58,7 +58,7 @@ test('the encoder refuses shapes and names that readers would refuse', () => {
   );
   expect(() => encodeSafetensors({ constructor: { shape: [], values: [1] } })).toThrow(InputError);
   expect(() => encodeSafetensors({ __metadata__: { shape: [], values: [1] } })).toThrowErrorMatchingInlineSnapshot(
-    `[InputError: layOutSafetensors: the tensor name '__metadata__' comes twice or is reserved. Give each tensor its own name.]`,
+    `[InputError: Storing tensors: the name '__metadata__' comes twice or is reserved. Give each tensor its own name.]`,
   );
 });
 
