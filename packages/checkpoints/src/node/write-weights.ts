@@ -1,6 +1,14 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { CheckpointError, InputError, ProgressReporter, type RunOptions, type Weight, type WeightDtype } from '@blip2/core';
+import {
+  CheckpointError,
+  InputError,
+  listSome,
+  ProgressReporter,
+  type RunOptions,
+  type Weight,
+  type WeightDtype,
+} from '@blip2/core';
 import { INDEX_FILE, WEIGHTS_FILE } from '../checkpoint/weight-files.ts';
 import {
   assertFilled,
@@ -93,7 +101,7 @@ export async function writeWeights(
   const old = await weightFilesIn(folder);
   if (old.length > 0 && !overwrite) {
     throw new CheckpointError(
-      `${folder}: already holds weights (${old.join(', ')}). Choose an empty folder, or pass overwrite: true to replace them.`,
+      `${folder}: already holds weights (${listSome(old)}). Choose an empty folder, or pass overwrite: true to replace them.`,
       folder,
     );
   }

@@ -97,7 +97,7 @@ export function storedBytes({ dtype, shape }: { readonly dtype: WeightDtype; rea
 export function assertFilled(name: string, shape: readonly number[], length: number): void {
   if (sizeOf(shape) === length) return;
   const message =
-    `encodeSafetensors: ${quote(name)} has ${length} values, but its shape [${shape.join(', ')}] needs ${sizeOf(shape)}. ` +
+    `Storing tensors: ${quote(name)} has ${length} values, but its shape [${shape.join(', ')}] needs ${sizeOf(shape)}. ` +
     `Pass all values, row-major, or correct the shape.`;
   throw new ShapeError(message, [length], shape);
 }

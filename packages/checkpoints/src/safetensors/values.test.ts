@@ -54,7 +54,7 @@ test('values that a format cannot hold are refused, not wrapped', () => {
 test('the encoder refuses shapes and names that readers would refuse', () => {
   expect(() => encodeSafetensors({ w: { shape: [2, 2], values: [1, 2, 3] } })).toThrow(ShapeError);
   expect(() => encodeSafetensors({ w: { shape: [2, 2], values: [1, 2, 3] } })).toThrowErrorMatchingInlineSnapshot(
-    `[ShapeError: encodeSafetensors: 'w' has 3 values, but its shape [2, 2] needs 4. Pass all values, row-major, or correct the shape.]`,
+    `[ShapeError: Storing tensors: 'w' has 3 values, but its shape [2, 2] needs 4. Pass all values, row-major, or correct the shape.]`,
   );
   expect(() => encodeSafetensors({ constructor: { shape: [], values: [1] } })).toThrow(InputError);
   expect(() => encodeSafetensors({ __metadata__: { shape: [], values: [1] } })).toThrowErrorMatchingInlineSnapshot(
