@@ -19,8 +19,8 @@ export interface BlobLock {
  * Waits until no other process fetches the same blob, then holds the lock file. The holder touches it every two seconds; a lock
  * whose process is gone, or that was not touched for half a minute, is taken over, so a killed process blocks nobody.
  *
- * The lock only saves traffic. Should it fail (clocks, network file systems), two processes fetch the same blob into files of their
- * own and both rename a verified one into place.
+ * Whether a blob is right is decided by its hash alone. Should the lock fail (a clock, a network file system), one of two processes
+ * may fetch for nothing or end with an error, and the next run finds the blob of the other.
  *
  * Rejects with the signal's reason on abort.
  */

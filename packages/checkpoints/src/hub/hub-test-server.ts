@@ -46,11 +46,17 @@ export interface HubTestServer extends AsyncDisposable {
 }
 
 /** The hash under which the Hub and its cache know a file. */
-export function blobIdOf({ content, large }: ServedFile): string {
-  return large
-    ? createHash('sha256').update(content).digest('hex')
-    : createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex');
+export function blobIdOf(file: ServedFile): string {
+  let id = knownBlobIds.get(file);
+  if (id === undefined) {
+    const { content, large } = file;
+    const hash = large ? createHash('sha256') : createHash('sha1').update(`blob ${content.length}\0`);
+    knownBlobIds.set(file, (id = hash.update(content).digest('hex')));
+  }
+  return id;
 }
+
+const knownBlobIds = new WeakMap<ServedFile, string>();
 
 /** Starts both origins on free ports of 127.0.0.1. */
 export async function startHubTestServer(): Promise<HubTestServer> {
@@ -66,7 +72,7 @@ export async function startHubTestServer(): Promise<HubTestServer> {
     interfere: undefined,
     pageSize: 1000,
     token: undefined,
-    add(repositoryId, files, commit = createHash('sha1').update(JSON.stringify(files)).digest('hex')) {
+    add(repositoryId, files, commit = commitOf(files)) {
       const served = Object.entries(files).map(([path, content]): [string, ServedFile] => [
         path,
         { content: Buffer.from(content), large: /\.(safetensors|bin)$/.test(path) },
@@ -119,16 +125,27 @@ export function sendFile(request: SeenRequest, response: ServerResponse, content
   }
 }
 
-/** Sends the beginning of a file with the headers of all of it, then cuts the connection. */
-export function sendThenCut(request: SeenRequest, response: ServerResponse, content: Buffer, etag: string, bytes: number): void {
+/**
+ * Sends the beginning of a file with the headers of all of it, waits until `received`, then cuts the connection. Without the wait
+ * the cut might overtake the bytes: what a client has not read yet is lost with the connection.
+ */
+export async function sendThenCut(
+  request: SeenRequest,
+  response: ServerResponse,
+  content: Buffer,
+  options: { etag: string; bytes: number; received: (total: number) => Promise<void> },
+): Promise<void> {
   const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
-  const range = `bytes ${start}-${content.length - 1}/${content.length}`;
+  const end = Math.min(content.length, start + options.bytes);
   response.writeHead(start > 0 ? 206 : 200, {
     'content-length': content.length - start,
-    etag,
-    ...(start > 0 ? { 'content-range': range } : {}),
+    etag: options.etag,
+    ...(start > 0 ? { 'content-range': `bytes ${start}-${content.length - 1}/${content.length}` } : {}),
   });
-  response.write(content.subarray(start, start + bytes), () => setTimeout(() => response.destroy(), 5));
+  if (end === content.length) return void response.end(content.subarray(start));
+  response.write(content.subarray(start, end));
+  await options.received(end);
+  response.destroy();
 }
 
 function answerHub(
@@ -187,6 +204,12 @@ function sendPage(hub: HubTestServer, repository: ServedRepository, request: See
 
 function sendJson(response: ServerResponse, value: unknown): void {
   response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+}
+
+function commitOf(files: Readonly<Record<string, string | Buffer>>): string {
+  const hash = createHash('sha1');
+  for (const [path, content] of Object.entries(files)) hash.update(`${path}\0${content.length}\0`).update(content);
+  return hash.digest('hex');
 }
 
 function address(server: Server): string {

@@ -1,10 +1,10 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Progress, RunOptions } from '@blip2/core';
 import { afterEach, beforeEach, expect, vi } from 'vitest';
 import type { HubOptions } from './hub-settings.ts';
-import { type HubTestServer, startHubTestServer } from './hub-test-server.ts';
+import { blobIdOf, type HubTestServer, startHubTestServer } from './hub-test-server.ts';
 import { resolveWithRetries } from './resolve-repository.ts';
 
 /** The repository of the tests. */
@@ -15,6 +15,9 @@ export const QUICK = { attempts: 4, firstDelayMs: 1, longestDelayMs: 4, longestR
 
 /** Bytes of which no range looks like another one. */
 export const WEIGHTS: Buffer = Buffer.from(Array.from({ length: 400_000 }, (_, index) => (index * 7 + (index >> 8)) & 255));
+
+/** The name of {@link WEIGHTS} in `blobs`. */
+export const WEIGHTS_ID: string = blobIdOf({ content: WEIGHTS, large: true });
 
 /** What a repository of the old days has in it: weights in two formats, tokenizer, other things. */
 export const FILES: Readonly<Record<string, string | Buffer>> = {
@@ -39,6 +42,8 @@ export interface HubTest {
   repositoryFolder(): string;
   /** Names in `blobs`, none when the folder does not exist. */
   blobs(): Promise<string[]>;
+  /** Waits until the partial file of the weights has as many bytes. */
+  partialWith(bytes: number): Promise<void>;
   /** A message without this test's addresses and folders. */
   plain(error: Error): string;
 }
@@ -50,6 +55,13 @@ export function useHub(): HubTest {
       resolveWithRetries(id, { cacheFolder: context.cacheFolder, endpoint: context.hub.endpoint, ...options }, QUICK),
     repositoryFolder: () => join(context.cacheFolder, 'models--Org--blip2-tiny'),
     blobs: () => readdir(join(context.repositoryFolder(), 'blobs')).catch(() => []),
+    async partialWith(bytes) {
+      const size = async (): Promise<number> => {
+        const [partial] = (await context.blobs()).filter((name) => name.startsWith(WEIGHTS_ID) && name.endsWith('incomplete'));
+        return partial === undefined ? 0 : (await stat(join(context.repositoryFolder(), 'blobs', partial))).size;
+      };
+      await expect.poll(size, { interval: 5, timeout: 5000 }).toBe(bytes);
+    },
     plain: ({ message }) =>
       message
         .replaceAll(context.cacheFolder, '<cache>')

@@ -6,12 +6,12 @@ import { pathToFileURL } from 'node:url';
 import { type Progress, ResourceError } from '@blip2/core';
 import { describe, expect, test } from 'vitest';
 import { cacheProblem } from './file-system-errors.ts';
-import { blobIdOf, type SeenRequest, sendFile, sendThenCut } from './hub-test-server.ts';
-import { checkProgress, failure, FILES, ID, useHub, WEIGHTS } from './hub-test-support.ts';
+import { type SeenRequest, sendFile, sendThenCut } from './hub-test-server.ts';
+import { checkProgress, failure, FILES, ID, useHub, WEIGHTS, WEIGHTS_ID } from './hub-test-support.ts';
 
 const context = useHub();
-const { resolve, blobs, plain, repositoryFolder } = context;
-const BLOB = blobIdOf({ content: WEIGHTS, large: true });
+const { resolve, blobs, partialWith, plain, repositoryFolder } = context;
+const BLOB = WEIGHTS_ID;
 
 function contentRequests(): readonly SeenRequest[] {
   return context.hub.requests.filter(({ origin }) => origin === 'content');
@@ -27,19 +27,6 @@ function stallHalfway(): Promise<void> {
       return true;
     };
   });
-}
-
-/** Waits until a partial file has as many bytes. */
-async function partialWith(bytes: number): Promise<void> {
-  await expect
-    .poll(
-      async () => {
-        const [partial] = (await blobs()).filter((name) => name.includes('incomplete'));
-        return partial === undefined ? 0 : (await readFile(join(repositoryFolder(), 'blobs', partial))).length;
-      },
-      { interval: 5, timeout: 5000 },
-    )
-    .toBe(bytes);
 }
 
 /** Another process that resolves the repository and prints the folder. */
@@ -176,13 +163,15 @@ describe('several at once', () => {
 describe('after a crash', () => {
   test('a killed process blocks nobody and its partial file is continued', async () => {
     context.hub.add(ID, FILES);
+    const locks = join(context.cacheFolder, '.locks', 'models--Org--blip2-tiny');
     const halfway = stallHalfway();
     const child = runChild();
     await halfway;
     await partialWith(200_000);
+    // The small files are done by then.
+    await expect.poll(() => readdir(locks), { interval: 5 }).toEqual([`${BLOB}.blip2.lock`]);
     child.kill();
     await child.result;
-    expect(await readdir(join(context.cacheFolder, '.locks', 'models--Org--blip2-tiny'))).toEqual([`${BLOB}.blip2.lock`]);
     expect((await failure(resolve({ offline: true }))).message).toContain('has nothing');
 
     context.hub.interfere = undefined;
@@ -190,7 +179,7 @@ describe('after a crash', () => {
     const folder = await resolve();
     expect(contentRequests().map(({ headers }) => headers.range)).toEqual(['bytes=200000-']);
     expect(await readFile(join(folder, 'model.safetensors'))).toEqual(WEIGHTS);
-    expect(await readdir(join(context.cacheFolder, '.locks', 'models--Org--blip2-tiny'))).toEqual([]);
+    expect(await readdir(locks)).toEqual([]);
   });
 
   test('of several partial files the longest is continued and the others go', async () => {
@@ -348,7 +337,8 @@ test('a connection that is cut in one run is continued in the next', async () =>
   context.hub.interfere = (request, response, file) => {
     if (request.origin !== 'content') return false;
     attempts += 1;
-    if (attempts === 1) sendThenCut(request, response, file!.content, '"x"', 100_000);
+    if (attempts === 1)
+      void sendThenCut(request, response, file!.content, { etag: '"x"', bytes: 100_000, received: partialWith });
     else response.destroy();
     return true;
   };
