@@ -1,7 +1,3 @@
-import { defineConfig } from 'tsdown';
+import { packageBuild } from '../../scripts/package-build.ts';
 
-export default defineConfig({
-  entry: ['./src/index.ts'],
-  platform: 'neutral',
-  dts: true,
-});
+export default packageBuild();
