@@ -146,7 +146,10 @@ async function fetchSnapshot(task: Task, connection: Connection, listing: Reposi
   const reporter = new ProgressReporter('download', total, options.onProgress);
   const missing = await missingFiles(layout, commit, files);
   const missingPaths = new Set(missing.map(({ path }) => path));
-  for (const { path, sizeBytes } of files) if (!missingPaths.has(path)) reporter.add(path, sizeBytes);
+  reportPresent(
+    reporter,
+    files.filter(({ path }) => !missingPaths.has(path)),
+  );
   if (missing.length > 0) {
     try {
       await mkdir(join(layout.repositoryFolder, 'snapshots'), { recursive: true });
@@ -277,9 +280,14 @@ function isComplete({ present, missing }: LocalSnapshot): boolean {
 function announce({ options, repositoryId }: Task, { folder, present }: LocalSnapshot): string {
   const total = present.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const reporter = new ProgressReporter('download', total, options.onProgress);
-  for (const { path, sizeBytes } of present) reporter.add(path, sizeBytes);
+  reportPresent(reporter, present);
   reporter.complete(repositoryId);
   return folder;
+}
+
+/** Counts files that are in the cache. Empty ones would report the end twice. */
+function reportPresent(reporter: ProgressReporter, files: LocalSnapshot['present']): void {
+  for (const { path, sizeBytes } of files) if (sizeBytes > 0) reporter.add(path, sizeBytes);
 }
 
 function pageUrl({ settings, repositoryId }: Task): string {

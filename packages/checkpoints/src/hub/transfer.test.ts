@@ -109,6 +109,9 @@ describe('connections that end early', () => {
   test('an empty file is a file', async () => {
     context.hub.add(ID, { ...FILES, 'empty.json': '' });
     expect(await readFile(join(await resolve(), 'empty.json'), 'utf8')).toBe('');
+    const events: Progress[] = [];
+    await resolve({ onProgress: (event) => void events.push(event) });
+    checkProgress(events);
   });
 });
 
