@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { defineConfig } from 'vite';
+import { defineConfig, type UserConfig } from 'vite';
 
 const packages = new URL('../../packages/', import.meta.url);
 const FOLDERS = [
@@ -29,10 +29,12 @@ const published = FOLDERS.flatMap((folder) => {
   );
 });
 
-export default defineConfig({
+const config: UserConfig = defineConfig({
   root: fileURLToPath(new URL('.', import.meta.url)),
   base: './',
   resolve: { alias: published },
   build: { target: 'esnext', chunkSizeWarningLimit: 4000, reportCompressedSize: false },
   logLevel: 'warn',
 });
+
+export default config;
