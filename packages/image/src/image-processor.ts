@@ -66,9 +66,13 @@ const preprocessorJson = z.object({
   image_processor_type: z.string().nullish(),
   feature_extractor_type: z.string().nullish(),
   do_resize: z.boolean().nullish(),
-  size: z.union([side, heightAndWidth, z.strictObject({ shortest_edge: side })]).nullish(),
+  size: z
+    .union([side, heightAndWidth, z.strictObject({ shortest_edge: side })], {
+      error: 'expected a positive integer, { height, width } or { shortest_edge }',
+    })
+    .nullish(),
   do_center_crop: z.boolean().nullish(),
-  crop_size: z.union([side, heightAndWidth]).nullish(),
+  crop_size: z.union([side, heightAndWidth], { error: 'expected a positive integer or { height, width }' }).nullish(),
   resample: z.int().nullish(),
   do_rescale: z.boolean().nullish(),
   rescale_factor: z.number().positive().nullish(),

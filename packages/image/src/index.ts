@@ -1,3 +1,5 @@
+export { DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS, type DecodeImageOptions } from './decode-options.ts';
+export { type ImageFormat, type ImageHeader, readImageHeader } from './image-header.ts';
 export * from './image-processor.ts';
 export * from './preprocess.ts';
 export * from './resize-bicubic.ts';
