@@ -69,8 +69,13 @@ export interface QFormer extends Stage {
   /**
    * Image-grounded text generation with the Q-Former's own caption head, for models that kept it: a session of one
    * row an image that begins with `[DEC]`. It keeps nothing of `imageFeatures`.
+   * @param options.beginTokenId - The tokenizer's `[DEC]`, where it is not the one the Q-Former assumes.
+   * @param options.endTokenIds - The tokenizer's `[SEP]`, likewise.
    */
-  startCaptioning?(imageFeatures: Tensor3D, options?: RunOptions): Promise<DecodingSession>;
+  startCaptioning?(
+    imageFeatures: Tensor3D,
+    options?: RunOptions & { readonly beginTokenId?: number; readonly endTokenIds?: readonly number[] },
+  ): Promise<DecodingSession>;
 }
 
 /** A frozen language model that takes a visual prompt. */
