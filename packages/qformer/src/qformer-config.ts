@@ -1,0 +1,235 @@
+import { ACTIVATION_NAMES, type ActivationName, ConfigError, type WeightSource } from '@blip2/core';
+import { z } from 'zod';
+
+/** Everything that shapes a Q-Former, and which of its parts there are. */
+export interface QFormerConfig {
+  /** Learned queries: 32. */
+  readonly queries: number;
+  /** Width of queries and text: 768. */
+  readonly width: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly feedForwardWidth: number;
+  readonly activation: ActivationName;
+  /** Added to the variance in the Q-Former's layer norms. Below what half precision resolves. */
+  readonly normEpsilon: number;
+  /** Layers whose number this divides have cross-attention. */
+  readonly crossAttentionFrequency: number;
+  /** Width of the image features it was trained on: 1408 for ViT-g, 1024 for ViT-L. */
+  readonly imageFeatureWidth: number;
+  /** Added to the variance in `ln_vision`: 1e-5 in LAVIS, 1e-6 in the files of the Hub. */
+  readonly imageNormEpsilon: number;
+  /** Whether it has text embeddings and text feed-forward layers. */
+  readonly readsText: boolean;
+  readonly vocabSize: number;
+  /** Longest text, in tokens. */
+  readonly maxPositions: number;
+  /** Whether it has the image-text matching head. */
+  readonly hasMatchingHead: boolean;
+  /** Whether it has the caption head of stage 1, which the Hub's files leave out. */
+  readonly hasCaptionHead: boolean;
+  /** Whether the checkpoint keeps the learned temperature of the contrastive loss. */
+  readonly hasTemperature: boolean;
+  /** Width of the contrastive projections, if there are any. */
+  readonly contrastiveWidth?: number;
+  /** Width of the projection to the language model, if there is one. */
+  readonly promptWidth?: number;
+  readonly padTokenId: number;
+  /** `[DEC]`, with which captions begin: the token BLIP-2 added to BERT's vocabulary. */
+  readonly beginCaptionTokenId: number;
+  /** `[SEP]`, with which captions end. */
+  readonly endCaptionTokenId: number;
+}
+
+/** BERT-base with queries; what all published Q-Formers share. Source: BLIP-2 (arXiv 2301.12597), section 3.1. */
+const BERT_BASE = {
+  queries: 32,
+  width: 768,
+  layers: 12,
+  heads: 12,
+  feedForwardWidth: 3072,
+  activation: 'gelu',
+  normEpsilon: 1e-12,
+  crossAttentionFrequency: 2,
+  imageFeatureWidth: 1408,
+  vocabSize: 30523, // BERT's 30522 and [DEC]
+  maxPositions: 512,
+  padTokenId: 0,
+  beginCaptionTokenId: 30522,
+  endCaptionTokenId: 102,
+} as const;
+
+/**
+ * The Q-Former of stage 1 with all its heads, as LAVIS trains and stores it, behind ViT-g.
+ *
+ * @example
+ * const config = { ...QFORMER_STAGE_1, imageFeatureWidth: 1024 }; // behind ViT-L
+ */
+export const QFORMER_STAGE_1: QFormerConfig = {
+  ...BERT_BASE,
+  imageNormEpsilon: 1e-5,
+  readsText: true,
+  hasMatchingHead: true,
+  hasCaptionHead: true,
+  hasTemperature: true,
+  contrastiveWidth: 256,
+};
+
+/** The Q-Former of the Hub's `blip2-itm-vit-g` checkpoints: reads and matches text, does not write. */
+export const QFORMER_MATCHING: QFormerConfig = {
+  ...QFORMER_STAGE_1,
+  imageNormEpsilon: 1e-6,
+  hasCaptionHead: false,
+  hasTemperature: false,
+};
+
+/**
+ * The Q-Former of stage 2: queries alone, with a projection to the language model, here to OPT-2.7B.
+ *
+ * @example
+ * const config = { ...QFORMER_STAGE_2, promptWidth: 2048 }; // Flan-T5-XL; 4096 for OPT-6.7B and Flan-T5-XXL
+ */
+export const QFORMER_STAGE_2: QFormerConfig = {
+  ...BERT_BASE,
+  imageNormEpsilon: 1e-6,
+  readsText: false,
+  hasMatchingHead: false,
+  hasCaptionHead: false,
+  hasTemperature: false,
+  promptWidth: 2560,
+};
+
+/** What a caller may decide over a configuration file. */
+export interface QFormerConfigOptions {
+  /**
+   * The checkpoint's weights, which say what the file does not: whether there is a caption head, a temperature, or a
+   * projection beside the text branch.
+   */
+  readonly weights?: Pick<WeightSource, 'get'>;
+  /** Replaces `layer_norm_eps` of the file's `vision_config` for `ln_vision`. */
+  readonly imageNormEpsilon?: number;
+}
+
+const size = z.number().int().positive();
+const epsilon = z.number().positive();
+
+/** Fields that shape the Q-Former; defaults as transformers assumes them for missing ones. */
+const blip2Config = z.object({
+  model_type: z.literal('blip-2'),
+  num_query_tokens: size.default(32),
+  image_text_hidden_size: size.default(256),
+  qformer_config: z
+    .object({
+      vocab_size: size.default(30522),
+      hidden_size: size.default(768),
+      num_hidden_layers: size.default(12),
+      num_attention_heads: size.default(12),
+      intermediate_size: size.default(3072),
+      hidden_act: z.enum(ACTIVATION_NAMES as [ActivationName, ...ActivationName[]]).default('gelu'),
+      layer_norm_eps: epsilon.default(1e-12),
+      max_position_embeddings: size.default(512),
+      cross_attention_frequency: size.default(2),
+      pad_token_id: z.number().int().nonnegative().default(0),
+      use_qformer_text_input: z.boolean().optional(),
+      /** How early files of matching models spell it. */
+      qformer_text_input: z.boolean().optional(),
+    })
+    .prefault({}),
+  vision_config: z
+    .object({ model_type: z.string().optional(), hidden_size: size.optional(), layer_norm_eps: epsilon.optional() })
+    .prefault({}),
+  text_config: z
+    .object({
+      model_type: z.string().default('opt'),
+      hidden_size: size.optional(),
+      d_model: size.optional(),
+      word_embed_proj_dim: size.optional(),
+    })
+    .prefault({}),
+});
+
+type Blip2Fields = z.infer<typeof blip2Config>;
+
+/**
+ * Reads the configuration of a Q-Former from a BLIP-2 `config.json` in Hugging Face's form: `qformer_config`, the
+ * numbers of queries and contrastive features, and the widths on both sides.
+ *
+ * @throws {ConfigError} for another kind of model, and for values that no Q-Former has.
+ *
+ * @example
+ * const config = qformerConfigFromJson(JSON.parse(text), { weights: checkpoint.weights });
+ *
+ * Source: transformers, `configuration_blip_2.py`, for names and defaults.
+ */
+export function qformerConfigFromJson(json: unknown, options: QFormerConfigOptions = {}): QFormerConfig {
+  const fields = parseFields(json);
+  const { qformer_config: qformer, vision_config: vision } = fields;
+  const isClip = vision.model_type === 'clip_vision_model';
+  const config: QFormerConfig = {
+    queries: fields.num_query_tokens,
+    width: qformer.hidden_size,
+    layers: qformer.num_hidden_layers,
+    heads: qformer.num_attention_heads,
+    feedForwardWidth: qformer.intermediate_size,
+    activation: qformer.hidden_act,
+    normEpsilon: qformer.layer_norm_eps,
+    crossAttentionFrequency: qformer.cross_attention_frequency,
+    imageFeatureWidth: vision.hidden_size ?? (isClip ? 768 : 1408),
+    imageNormEpsilon: options.imageNormEpsilon ?? vision.layer_norm_eps ?? (isClip ? 1e-5 : 1e-6),
+    vocabSize: qformer.vocab_size,
+    maxPositions: qformer.max_position_embeddings,
+    padTokenId: qformer.pad_token_id,
+    beginCaptionTokenId: qformer.vocab_size - 1, // [DEC] was added last
+    endCaptionTokenId: BERT_BASE.endCaptionTokenId,
+    ...partsOf(fields, options.weights),
+  };
+  if (config.width % config.heads !== 0) {
+    throw new ConfigError(
+      `qformer_config: hidden_size ${config.width} cannot be split into ${config.heads} heads. Correct the configuration.`,
+    );
+  }
+  return config;
+}
+
+function parseFields(json: unknown): Blip2Fields {
+  const result = blip2Config.safeParse(json);
+  if (result.success) return result.data;
+  const problems = result.error.issues.map(({ path, message }) => `${path.join('.') || 'the whole'}: ${message}`);
+  throw new ConfigError(`Q-Former config: ${problems.join('; ')}. Pass the parsed config.json of a BLIP-2 model.`, {
+    cause: result.error,
+  });
+}
+
+type Parts = Pick<
+  QFormerConfig,
+  'readsText' | 'hasMatchingHead' | 'hasCaptionHead' | 'hasTemperature' | 'contrastiveWidth' | 'promptWidth'
+>;
+
+/** Without weights, the two kinds of published models: those that match text, and those that prompt a language model. */
+function partsOf(fields: Blip2Fields, weights: QFormerConfigOptions['weights']): Parts {
+  const { use_qformer_text_input, qformer_text_input } = fields.qformer_config;
+  const readsText = use_qformer_text_input ?? qformer_text_input ?? false;
+  const has = (name: string): boolean => weights?.get(name) !== undefined;
+  const prompts = !readsText || has('language_projection.weight');
+  // A model that reads text and prompts a language model may lack the stage-1 heads; one that only reads text may not.
+  const hasHead = (name: string): boolean => readsText && (!prompts || has(name));
+  return {
+    readsText,
+    hasMatchingHead: hasHead('itm_head.weight'),
+    hasCaptionHead: readsText && has('cls.predictions.transform.dense.weight'),
+    hasTemperature: has('temp'),
+    ...(hasHead('vision_projection.weight') && { contrastiveWidth: fields.image_text_hidden_size }),
+    ...(prompts && { promptWidth: promptWidthOf(fields.text_config, weights) }),
+  };
+}
+
+/**
+ * The width of the language model's embeddings. OPT-350m has narrow ones: a projection made for them fits those, one
+ * made by transformers the wide hidden state; the weights decide.
+ */
+function promptWidthOf(text: Blip2Fields['text_config'], weights: QFormerConfigOptions['weights']): number {
+  if (text.model_type !== 'opt') return text.d_model ?? text.hidden_size ?? 512;
+  const width = text.hidden_size ?? 768;
+  const stored = weights?.get('language_projection.weight')?.shape[0];
+  return stored !== undefined && stored === text.word_embed_proj_dim ? stored : width;
+}

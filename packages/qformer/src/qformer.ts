@@ -1,0 +1,209 @@
+import {
+  activation,
+  attentionProbabilities,
+  batchedProduct,
+  ConfigError,
+  embed,
+  layerNorm,
+  linear,
+  mergeHeads,
+  splitHeads,
+  tidy,
+} from '@blip2/core';
+import type { LayerNormParams, LinearParams } from '@blip2/core';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { QFormerHeadParams, QFormerTextParams } from './heads.ts';
+import type { QFormerConfig } from './qformer-config.ts';
+
+/**
+ * The Querying Transformer: a BERT whose sequence begins with learned queries. Queries and text share
+ * self-attention; queries alone look at the image, by cross-attention in every second layer; each has feed-forward
+ * layers of its own. Post-norm, as in BERT.
+ *
+ * Sources: BLIP-2 (arXiv 2301.12597), section 3.1 and figure 2; LAVIS `Qformer.py`; transformers `Blip2QFormerModel`.
+ *
+ * Axes: batch; queries; tokens of text; rows = queries, then tokens; imageTokens; width (768); imageFeatureWidth
+ * (1408 or 1024); heads; headWidth = width / heads.
+ */
+
+/** Weights of a Q-Former. Parts that a checkpoint leaves out are absent. */
+export interface QFormerParams {
+  readonly inputs: QFormerInputParams;
+  readonly layers: readonly QFormerLayerParams[];
+  readonly text?: QFormerTextParams;
+  readonly heads: QFormerHeadParams;
+}
+
+/** Weights before the first layer. */
+export interface QFormerInputParams {
+  readonly imageNorm: LayerNormParams; //        ln_vision, over imageFeatureWidth; trained with the Q-Former
+  readonly queryTokens: Tensor2D; //             [queries, width]
+  readonly norm: LayerNormParams; //             over width; for queries and for text embeddings
+}
+
+/** Weights of one layer. */
+export interface QFormerLayerParams {
+  readonly selfAttention: QFormerAttentionParams;
+  readonly crossAttention?: QFormerAttentionParams;
+  readonly queryFeedForward: QFormerFeedForwardParams;
+  readonly textFeedForward?: QFormerFeedForwardParams;
+}
+
+/** Weights of an attention block. */
+export interface QFormerAttentionParams {
+  readonly query: LinearParams; //               [width, width]
+  readonly key: LinearParams; //                 [width, width]; in cross-attention [width, imageFeatureWidth]
+  readonly value: LinearParams; //               as key
+  readonly output: LinearParams; //              [width, width]
+  readonly norm: LayerNormParams;
+}
+
+/** Weights of a feed-forward block. */
+export interface QFormerFeedForwardParams {
+  readonly inner: LinearParams; //               [feedForwardWidth, width]
+  readonly output: LinearParams; //              [width, feedForwardWidth]
+  readonly norm: LayerNormParams;
+}
+
+/** Keys and values of one attention block, `[batch, heads, rows, headWidth]` each. */
+export interface KeyValues {
+  readonly keys: Tensor4D;
+  readonly values: Tensor4D;
+}
+
+// ------------------------------------------------------------------------------------------------- inputs
+
+/**
+ * `ln_vision`: image features as cross-attention sees them, LAVIS's `image_embeds`.
+ *
+ * @param imageFeatures - `[batch, imageTokens, imageFeatureWidth]`, as a vision encoder gives them
+ * @returns `[batch, imageTokens, imageFeatureWidth]`
+ */
+export function normalizeImage(params: QFormerInputParams, config: QFormerConfig, imageFeatures: Tensor3D): Tensor3D {
+  return layerNorm(params.imageNorm, imageFeatures, config.imageNormEpsilon);
+}
+
+/** The learned queries, the same for every image, without positions. @returns `[batch, queries, width]` */
+export function embedQueries(params: QFormerInputParams, config: QFormerConfig, batch: number): Tensor3D {
+  return tidy(() => {
+    const queries = layerNorm(params.norm, params.queryTokens, config.normEpsilon); // [queries, width]
+    return tf.tile(tf.expandDims(queries, 0) as Tensor3D, [batch, 1, 1]); // [batch, queries, width]
+  });
+}
+
+/**
+ * Words with positions. Text counts from 0, also where queries stand before it. The reference normalises queries and
+ * text together; a layer norm takes each row for itself, so here they are normalised apart.
+ *
+ * @param ids - int32 `[batch, tokens]`
+ * @param firstPosition - Tokens before these, when text comes piece by piece.
+ * @returns `[batch, tokens, width]`
+ */
+export function embedText(
+  params: QFormerInputParams,
+  text: QFormerTextParams,
+  config: QFormerConfig,
+  ids: Tensor2D,
+  firstPosition = 0,
+): Tensor3D {
+  return tidy(() => {
+    const words = embed(text.words, ids); // [batch, tokens, width]
+    const positions = tf.slice(text.positions, [firstPosition, 0], [ids.shape[1], config.width]); // [tokens, width]
+    return layerNorm(params.norm, tf.add(words, positions) as Tensor3D, config.normEpsilon); // [batch, tokens, width]
+  });
+}
+
+// ------------------------------------------------------------------------------------------------- layer
+
+/** What rows of a layer may look at. */
+export interface LayerContext {
+  /** How many leading rows are queries; the others are text. */
+  readonly queryRows: number;
+  /** `[batch, imageTokens, imageFeatureWidth]`, after {@link normalizeImage}; needed where there are queries. */
+  readonly image?: Tensor3D;
+  /** Added to the self-attention scores, broadcast to `[batch, heads, rows, past + rows]`. @default all see all */
+  readonly mask?: Tensor;
+  /** Self-attention keys and values of rows that stand before these and were computed earlier. */
+  readonly past?: KeyValues;
+}
+
+/** What a layer computes. */
+export interface LayerOutput {
+  readonly hidden: Tensor3D; //                  [batch, rows, width]
+  readonly keyValues: KeyValues; //              of self-attention, past rows included
+  readonly crossAttention?: Tensor4D; //         probabilities, [batch, heads, queries, imageTokens]
+}
+
+/**
+ * One layer: self-attention over all rows, cross-attention of the queries, feed-forward of each kind of row.
+ *
+ * @param hidden - `[batch, rows, width]`, queries first; kept.
+ * @returns new tensors, the caller's.
+ */
+export function qformerLayer(
+  params: QFormerLayerParams,
+  config: QFormerConfig,
+  hidden: Tensor3D,
+  { queryRows, image, mask, past }: LayerContext,
+): LayerOutput {
+  return tidy(() => {
+    const keyValues = appendTo(past, keyValuesOf(params.selfAttention, config, hidden)); // [batch, heads, past + rows, headWidth]
+    const attended = attentionBlock(params.selfAttention, config, hidden, keyValues, mask).hidden; // [batch, rows, width]
+    const textRows = hidden.shape[1] - queryRows;
+    const outputs: Tensor3D[] = [];
+    let crossAttention: Tensor4D | undefined;
+    if (queryRows > 0) {
+      let queries = sliceRows(attended, 0, queryRows); // [batch, queries, width]
+      if (params.crossAttention !== undefined) {
+        if (image === undefined) throw new ConfigError('qformerLayer: queries need image features. Pass `image`.');
+        const imageKeyValues = keyValuesOf(params.crossAttention, config, image); // [batch, heads, imageTokens, headWidth]
+        const seen = attentionBlock(params.crossAttention, config, queries, imageKeyValues);
+        queries = seen.hidden; // [batch, queries, width]
+        crossAttention = seen.probabilities; // [batch, heads, queries, imageTokens]
+      }
+      outputs.push(feedForwardBlock(params.queryFeedForward, config, queries)); // [batch, queries, width]
+    }
+    if (textRows > 0) {
+      if (params.textFeedForward === undefined)
+        throw new ConfigError('qformerLayer: this Q-Former has no text branch. Pass queries alone.');
+      outputs.push(feedForwardBlock(params.textFeedForward, config, sliceRows(attended, queryRows, textRows))); // [batch, tokens, width]
+    }
+    return { hidden: tf.concat(outputs, 1), keyValues, crossAttention }; // [batch, rows, width]
+  });
+}
+
+/** norm(x + output(attention)): what each row of x reads, and with which probabilities. */
+function attentionBlock(
+  params: QFormerAttentionParams,
+  { heads, width, normEpsilon }: QFormerConfig,
+  x: Tensor3D,
+  { keys, values }: KeyValues,
+  mask?: Tensor,
+): { hidden: Tensor3D; probabilities: Tensor4D } {
+  const query = splitHeads(linear(params.query, x), heads); // [batch, heads, rows, headWidth]
+  const probabilities = attentionProbabilities(query, keys, { scale: (width / heads) ** -0.5, bias: mask }); // [batch, heads, rows, keys]
+  const read = mergeHeads(batchedProduct(probabilities, values)); // [batch, rows, width]
+  return { hidden: layerNorm(params.norm, tf.add(linear(params.output, read), x) as Tensor3D, normEpsilon), probabilities };
+}
+
+/** norm(x + output(gelu(inner(x)))): `[batch, rows, width]` → `[batch, rows, width]`. */
+function feedForwardBlock(params: QFormerFeedForwardParams, config: QFormerConfig, x: Tensor3D): Tensor3D {
+  const inner = activation(config.activation, linear(params.inner, x)); // [batch, rows, feedForwardWidth]
+  return layerNorm(params.norm, tf.add(linear(params.output, inner), x) as Tensor3D, config.normEpsilon); // [batch, rows, width]
+}
+
+/** `[batch, rows, …]` → keys and values, `[batch, heads, rows, headWidth]`. */
+function keyValuesOf(params: QFormerAttentionParams, { heads }: QFormerConfig, x: Tensor3D): KeyValues {
+  return { keys: splitHeads(linear(params.key, x), heads), values: splitHeads(linear(params.value, x), heads) };
+}
+
+function appendTo(past: KeyValues | undefined, next: KeyValues): KeyValues {
+  if (past === undefined) return next;
+  return { keys: tf.concat([past.keys, next.keys], 2), values: tf.concat([past.values, next.values], 2) }; // [batch, heads, past + rows, headWidth]
+}
+
+/** `[batch, rows, width]` → `[batch, count, width]` */
+export function sliceRows(x: Tensor3D, begin: number, count: number): Tensor3D {
+  return begin === 0 && count === x.shape[1] ? x : tf.slice(x, [0, begin, 0], [-1, count, -1]); // [batch, count, width]
+}
