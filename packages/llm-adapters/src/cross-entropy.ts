@@ -1,6 +1,6 @@
 import { InputError, linear, tidy } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 
 /** A label that carries no loss. Source: PyTorch's `ignore_index`. */
 export const IGNORED_LABEL = -100;
@@ -36,20 +36,7 @@ export function crossEntropy(features: Tensor3D, head: Tensor2D, labels: readonl
       ),
     ); // [labels, width]
     const targetLogits = tf.sum(tf.mul(counted, targets), -1); // [labels]
-    const normalizers = logSumExp(linear({ weight: head }, counted as Tensor2D)); // [labels]
+    const normalizers = tf.logSumExp(linear({ weight: head }, counted as Tensor2D), -1); // [labels]
     return tf.mean(tf.sub(normalizers, targetLogits)) as Scalar;
   });
-}
-
-/** log Σ exp over the last axis, whose gradient is the softmax. @param logits - `[rows, vocab]` @returns `[rows]` */
-function logSumExp(logits: Tensor2D): Tensor1D {
-  const compute = tf.customGrad((x, save) => {
-    const input = x as Tensor2D;
-    (save as (saved: Tensor[]) => void)([input]);
-    return {
-      value: tf.logSumExp(input, -1) as Tensor1D, // [rows]
-      gradFunc: (dy: Tensor1D, saved: Tensor[]) => tf.mul(tf.softmax(saved[0]!, -1), tf.expandDims(dy, -1)), // [rows, vocab]
-    };
-  });
-  return compute(logits) as Tensor1D;
 }

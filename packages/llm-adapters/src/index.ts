@@ -21,4 +21,3 @@ export { createT5, T5LanguageModel, type T5Forward } from './t5-model.ts';
 export { bucketStarts, positionBucket, type PositionBuckets } from './t5-positions.ts';
 export type { T5TrainingTokens } from './t5-prompt.ts';
 export { describeT5Params } from './t5-weights.ts';
-export { TextStream } from './text-stream.ts';

@@ -14,8 +14,9 @@ import {
   type Tokenizer,
 } from '@blip2/core';
 import { generate, streamTokens } from '@blip2/generation';
+import { createTextStream } from '@blip2/tokenizers';
 import type { Scalar, Tensor3D } from '@tensorflow/tfjs-core';
-import { TextStream } from './text-stream.ts';
+import { TrimmedText } from './trimmed-text.ts';
 
 /** Options of every way to make a language model. */
 export interface LanguageModelOptions extends PlacementOptions, RunOptions {
@@ -93,12 +94,14 @@ export abstract class TextModel implements LanguageModel {
   }
 
   /**
-   * Writes one text, token by token, greedily or by sampling. The joined texts are what `generate` gives. Leaving the
-   * loop early frees everything.
+   * Writes one text, token by token, greedily or by sampling. Leaving the loop early frees everything.
+   *
+   * No piece ends within a character or with white space; the joined pieces are the text that `generate` gives, but for a last
+   * character that stays incomplete, which is left out.
    *
    * @param visualPrompt - `[1, queries, embeddingWidth]`; `undefined` for text alone. Read when the first token is
    * asked for.
-   * @yields each token when it is decided; those of an incomplete character together with the one that completes it.
+   * @yields each token when it is decided, with the text it completes.
    *
    * @example
    * for await (const { text } of model.stream(visualPrompt, 'a photo of')) process.stdout.write(text);
@@ -110,9 +113,11 @@ export abstract class TextModel implements LanguageModel {
   ): AsyncGenerator<GeneratedToken, void, undefined> {
     const session = this.startDecoding(visualPrompt, [prompt]);
     try {
-      const text = new TextStream(this.tokenizer);
-      for await (const tokenId of streamTokens(session, options)) yield* text.push(tokenId);
-      yield* text.end();
+      const decoded = createTextStream(this.tokenizer);
+      const trimmed = new TrimmedText();
+      for await (const tokenId of streamTokens(session, options)) {
+        yield { tokenId, text: trimmed.push(decoded.push(tokenId)) };
+      }
     } finally {
       session.dispose();
     }

@@ -66,7 +66,7 @@ export function t5ConfigFromJson(json: unknown): T5Config {
   const feedForward = parseFeedForward(fields.feed_forward_proj);
   if (fields.relative_attention_num_buckets < 4 || fields.relative_attention_num_buckets % 2 !== 0) {
     throw new ConfigError(
-      `T5 configuration: relative_attention_num_buckets is ${fields.relative_attention_num_buckets}, expected an even number of 4 or more.`,
+      `T5 configuration: relative_attention_num_buckets is ${fields.relative_attention_num_buckets}, expected an even number of 4 or more. Correct config.json.`,
     );
   }
   return {
