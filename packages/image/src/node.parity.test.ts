@@ -1,10 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { fixturePath, readGolden } from '@blip2/testing';
+import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import { differenceOf, type PillowFixture, readPillowFixtures } from '../fixtures/pillow-fixtures.ts';
 import { decodeGif } from './formats/gif.ts';
 import { decodePng } from './formats/png.ts';
 import { decodeImage } from './node.ts';
+import { BLIP2_IMAGE_PROCESSOR, imageProcessorFromJson, imageProcessorOfSize } from './image-processor.ts';
+import { preprocess } from './preprocess.ts';
+import { resizeBicubic } from './resize-bicubic.ts';
 import type { RgbImage } from './rgb-image.ts';
 
 /**
@@ -39,7 +43,7 @@ describe('decodeImage in Node against Pillow', () => {
         "bmp": 1,
         "gif": 21,
         "jpg": 28,
-        "png": 48,
+        "png": 50,
         "tiff": 1,
         "webp": 9,
       }
@@ -81,6 +85,39 @@ describe('decodeImage in Node against the golden pixels', () => {
     const image = await decodeImage(fixturePath('models/preprocessing', file), { exifOrientation: 'ignore' });
     expect(image).toMatchObject({ width, height });
     if (golden.names.includes(`${name}.rgb`)) expect(image).toEqual(pixelsOf(`${name}.rgb`));
+  });
+
+  it.each(Object.entries(images))('%s all the way to normalised floats', async (name, { file }) => {
+    const image = await decodeImage(fixturePath('models/preprocessing', file), { exifOrientation: 'ignore' });
+    expect(resizeBicubic(image, { width: 42, height: 42 }).data).toEqual(golden.get(`${name}.resized_42`).data);
+    tf.tidy(() => {
+      const pixels = tf.transpose(preprocess([image], imageProcessorOfSize(42)), [0, 3, 1, 2]); // [1, 3, 42, 42]
+      expect(pixels.dataSync()).toEqual(golden.get(`${name}.pixel_values_42`).data);
+    });
+  });
+
+  it.each(['big', 'native224'])('%s at 224 pixels, every fourth value', async (name) => {
+    const image = await decodeImage(fixturePath('models/preprocessing', images[name]!.file));
+    const resized = resizeBicubic(image, { width: 224, height: 224 });
+    if (name === 'big') expect(resized.data).toEqual(golden.get('big.resized_224').data);
+    tf.tidy(() => {
+      const pixels = tf.transpose(preprocess([image], BLIP2_IMAGE_PROCESSOR), [0, 3, 1, 2]); // [1, 3, 224, 224]
+      const sampled = tf.stridedSlice(pixels, [0, 0, 0, 0], [1, 3, 224, 224], [1, 1, 4, 4]); // [1, 3, 56, 56]
+      expect(sampled.dataSync()).toEqual(golden.get(`${name}.pixel_values_224_every4`).data);
+    });
+  });
+
+  it('a shortest edge and a centre crop of a wide picture', async () => {
+    const clip = imageProcessorFromJson({
+      image_processor_type: 'CLIPImageProcessor',
+      size: { shortest_edge: 42 },
+      crop_size: 42,
+    });
+    const image = await decodeImage(fixturePath('models/preprocessing', images.big!.file));
+    tf.tidy(() => {
+      const pixels = tf.transpose(preprocess([image], clip), [0, 3, 1, 2]); // [1, 3, 42, 42]
+      expect(pixels.dataSync()).toEqual(golden.get('big.clip_pixel_values_42').data);
+    });
   });
 
   it('the photo turned upright, which is the default', async () => {

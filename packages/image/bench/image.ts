@@ -1,10 +1,12 @@
+import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 import sharp from 'sharp';
-import { bench, describe } from 'vitest';
 import { decodePng } from '../src/formats/png.ts';
 import { BLIP2_IMAGE_PROCESSOR, decodeImage, preprocess, resizeBicubic, type RgbImage } from '../src/node.ts';
 
-// vitest bench packages/image --run
+// node packages/image/bench/image.ts
+
+await tf.setBackend('wasm');
 
 /** Gradients with some noise: compresses like a photo. */
 function photo(width: number, height: number): RgbImage {
@@ -29,17 +31,24 @@ const largeJpeg = await encode(large).jpeg({ quality: 90 }).toBuffer();
 const smallJpeg = await encode(small).jpeg({ quality: 90 }).toBuffer();
 const largePng = await encode(large).png().toBuffer();
 const batch = Array.from({ length: 8 }, () => small);
-const options = { time: 2000, iterations: 5, warmupIterations: 2 };
 
-describe('image', () => {
-  bench('decode JPEG 4000×3000, libvips', async () => void (await decodeImage(largeJpeg)), options);
-  bench('decode JPEG 640×480, libvips', async () => void (await decodeImage(smallJpeg)), options);
-  bench('decode PNG 4000×3000, libvips', async () => void (await decodeImage(largePng)), options);
-  bench('decode PNG 4000×3000, our decoder', async () => void (await decodePng(largePng, 'bench')), options);
-  bench('resize 4000×3000 to 224×224', () => void resizeBicubic(large, { width: 224, height: 224 }), options);
-  bench('resize 640×480 to 224×224', () => void resizeBicubic(small, { width: 224, height: 224 }), options);
-  bench('preprocess 8×640×480 to 8×224×224×3', () => preprocess(batch, BLIP2_IMAGE_PROCESSOR).dispose(), options);
-});
+/** Prints the median of nine runs, after two to warm up. */
+async function measure(name: string, run: () => unknown): Promise<void> {
+  const times: number[] = [];
+  for (let round = -2; round < 9; round++) {
+    const start = performance.now();
+    await run();
+    if (round >= 0) times.push(performance.now() - start);
+  }
+  const median = times.toSorted((left, right) => left - right)[4]!;
+  console.log(`${name.padEnd(40)} ${median.toFixed(1).padStart(8)} ms`);
+}
 
-// The benchmark needs no speed of its own from tfjs: only the tensor is made there.
-await tf.ready();
+const square = { width: 224, height: 224 };
+await measure('decode JPEG 4000×3000, libvips', () => decodeImage(largeJpeg));
+await measure('decode JPEG 640×480, libvips', () => decodeImage(smallJpeg));
+await measure('decode PNG 4000×3000, libvips', () => decodeImage(largePng));
+await measure('decode PNG 4000×3000, our own', () => decodePng(largePng, 'bench'));
+await measure('resize 4000×3000 to 224×224', () => resizeBicubic(large, square));
+await measure('resize 640×480 to 224×224', () => resizeBicubic(small, square));
+await measure('preprocess 8×640×480 to 8×224×224×3', () => preprocess(batch, BLIP2_IMAGE_PROCESSOR).dispose());
