@@ -51,10 +51,18 @@ describe('OPT configurations', () => {
 
   it('refuses what cannot be', () => {
     const problem = (json: unknown) => () => optConfigFromJson(json);
-    expect(problem({ model_type: 't5' })).toThrowErrorMatchingInlineSnapshot(`[ConfigError: OPT configuration: model_type is "t5", expected "opt". Load this checkpoint with the package that knows such models, or pass the right config.json.]`);
-    expect(problem({ hidden_size: 10, num_attention_heads: 4 })).toThrowErrorMatchingInlineSnapshot(`[ConfigError: OPT configuration: hidden_size 10 cannot be split into 4 heads of equal width. Correct one of the two.]`);
-    expect(problem({ hidden_size: -1, activation_function: 'swish' })).toThrowErrorMatchingInlineSnapshot(`[ConfigError: OPT configuration: hidden_size: Too small: expected number to be >0; activation_function: Invalid option: expected one of "gelu"|"gelu_new"|"gelu_pytorch_tanh"|"quick_gelu"|"relu"|"silu". Correct these fields of config.json.]`);
-    expect(problem(null)).toThrowErrorMatchingInlineSnapshot(`[ConfigError: OPT configuration: got null, expected an object. Pass the parsed config.json.]`);
+    expect(problem({ model_type: 't5' })).toThrowErrorMatchingInlineSnapshot(
+      `[ConfigError: OPT configuration: model_type is "t5", expected "opt". Load this checkpoint with the package that knows such models, or pass the right config.json.]`,
+    );
+    expect(problem({ hidden_size: 10, num_attention_heads: 4 })).toThrowErrorMatchingInlineSnapshot(
+      `[ConfigError: OPT configuration: hidden_size 10 cannot be split into 4 heads of equal width. Correct one of the two.]`,
+    );
+    expect(problem({ hidden_size: -1, activation_function: 'swish' })).toThrowErrorMatchingInlineSnapshot(
+      `[ConfigError: OPT configuration: hidden_size: Too small: expected number to be >0; activation_function: Invalid option: expected one of "gelu"|"gelu_new"|"gelu_pytorch_tanh"|"quick_gelu"|"relu"|"silu". Correct these fields of config.json.]`,
+    );
+    expect(problem(null)).toThrowErrorMatchingInlineSnapshot(
+      `[ConfigError: OPT configuration: got null, expected an object. Pass the parsed config.json.]`,
+    );
   });
 });
 
@@ -82,9 +90,15 @@ describe('T5 configurations', () => {
 
   it('refuses what cannot be', () => {
     const problem = (json: unknown) => () => t5ConfigFromJson(json);
-    expect(problem({ model_type: 'mt5' })).toThrowErrorMatchingInlineSnapshot(`[ConfigError: T5 configuration: model_type is "mt5", expected "t5". Load this checkpoint with the package that knows such models, or pass the right config.json.]`);
-    expect(problem({ feed_forward_proj: 'gated-swish' })).toThrowErrorMatchingInlineSnapshot(`[ConfigError: T5 configuration: feed_forward_proj is "gated-swish", expected an activation such as "relu", or "gated-" and one. Correct config.json, or set dense_act_fn and is_gated_act there.]`);
-    expect(problem({ relative_attention_num_buckets: 7 })).toThrowErrorMatchingInlineSnapshot(`[ConfigError: T5 configuration: relative_attention_num_buckets is 7, expected an even number of 4 or more. Correct config.json.]`);
+    expect(problem({ model_type: 'mt5' })).toThrowErrorMatchingInlineSnapshot(
+      `[ConfigError: T5 configuration: model_type is "mt5", expected "t5". Load this checkpoint with the package that knows such models, or pass the right config.json.]`,
+    );
+    expect(problem({ feed_forward_proj: 'gated-swish' })).toThrowErrorMatchingInlineSnapshot(
+      `[ConfigError: T5 configuration: feed_forward_proj is "gated-swish", expected an activation such as "relu", or "gated-" and one. Correct config.json, or set dense_act_fn and is_gated_act there.]`,
+    );
+    expect(problem({ relative_attention_num_buckets: 7 })).toThrowErrorMatchingInlineSnapshot(
+      `[ConfigError: T5 configuration: relative_attention_num_buckets is 7, expected an even number of 4 or more. Correct config.json.]`,
+    );
   });
 });
 

@@ -13,8 +13,12 @@ export class KeyValueCache {
   readonly #layers: (KeysAndValues | undefined)[] = [];
   #disposed = false;
 
-  /** What was last stored for a layer. */
+  /**
+   * What was last stored for a layer.
+   * @throws {DisposedError} after `dispose()`.
+   */
   get(layer: number): KeysAndValues | undefined {
+    if (this.#disposed) throw new DisposedError('The decoding session');
     return this.#layers[layer];
   }
 

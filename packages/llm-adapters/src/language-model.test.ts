@@ -74,18 +74,28 @@ describe.each([
     expectNoLeak(async () => {
       const session = model.startDecoding(visualPrompt, ['a', 'b']);
       (await session.start()).dispose();
-      await expect(session.step([5, 9999])).rejects.toThrowErrorMatchingInlineSnapshot(`[InputError: Token ids: got 9999, but the model's table has the ids 0 to 263. Use the tokenizer that belongs to the model.]`);
+      await expect(session.step([5, 9999])).rejects.toThrowErrorMatchingInlineSnapshot(
+        `[InputError: Token ids: got 9999, but the model's table has the ids 0 to 263. Use the tokenizer that belongs to the model.]`,
+      );
       await expect(async () => session.step([5, 5])).rejects.toThrow('The decoding session was disposed');
     }));
 
   it('takes what a session is told in order', () =>
     expectNoLeak(async () => {
       const session = model.startDecoding(visualPrompt, ['a', 'b']);
-      expect(() => session.step([5, 5])).toThrowErrorMatchingInlineSnapshot(`[InputError: step: the prompt has not been run. Call start first, and wait for one call before the next.]`);
+      expect(() => session.step([5, 5])).toThrowErrorMatchingInlineSnapshot(
+        `[InputError: step: the prompt has not been run. Call start first, and wait for one call before the next.]`,
+      );
       (await session.start()).dispose();
-      expect(() => session.start()).toThrowErrorMatchingInlineSnapshot(`[InputError: start: start was called before; a session runs its prompt once. Call step, or start another session.]`);
-      expect(() => session.step([5])).toThrowErrorMatchingInlineSnapshot(`[InputError: step: got 1 tokens for 2 rows. Pass one token a row.]`);
-      expect(() => session.reorder([0, 2])).toThrowErrorMatchingInlineSnapshot(`[InputError: reorder: got [0, 2], expected one or more row numbers from 0 to 1. Name the old row of each new one.]`);
+      expect(() => session.start()).toThrowErrorMatchingInlineSnapshot(
+        `[InputError: start: start was called before; a session runs its prompt once. Call step, or start another session.]`,
+      );
+      expect(() => session.step([5])).toThrowErrorMatchingInlineSnapshot(
+        `[InputError: step: got 1 tokens for 2 rows. Pass one token a row.]`,
+      );
+      expect(() => session.reorder([0, 2])).toThrowErrorMatchingInlineSnapshot(
+        `[InputError: reorder: got [0, 2], expected one or more row numbers from 0 to 1. Name the old row of each new one.]`,
+      );
       const running = session.step([5, 5]);
       session.dispose();
       session.dispose();
@@ -106,16 +116,30 @@ describe.each([
     }));
 
   it('refuses what does not fit together', async () => {
-    await expect(model.generate(visualPrompt, [])).rejects.toThrowErrorMatchingInlineSnapshot(`[InputError: startDecoding: got no prompts. Pass one text an image; an empty string stands for none.]`);
-    await expect(model.generate(visualPrompt, ['a'])).rejects.toThrowErrorMatchingInlineSnapshot(`[InputError: startDecoding: got 2 visual prompts and 1 text prompts. Pass one text an image; an empty string stands for none.]`);
+    await expect(model.generate(visualPrompt, [])).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[InputError: generate: got no prompts. Pass one text an image; an empty string stands for none.]`,
+    );
+    await expect(model.generate(visualPrompt, ['a'])).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[InputError: generate: got 2 visual prompts and 1 text prompts. Pass one text an image; an empty string stands for none.]`,
+    );
     const wide = tf.zeros<Rank.R3>([1, 4, 9]);
-    await expect(model.generate(wide, ['a'])).rejects.toThrowErrorMatchingInlineSnapshot(`[ShapeError: startDecoding: visualPrompt is [1, 4, 9], expected [batch, queries, 24]. This language model takes embeddings of width 24: use the language projection that was trained for it.]`);
+    await expect(model.generate(wide, ['a'])).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[ShapeError: generate: visualPrompt is [1, 4, 9], expected [batch, queries, 24]. This language model takes embeddings of width 24: use the language projection that was trained for it.]`,
+    );
     wide.dispose();
     const ragged = { ids: [[1, 2], [1]], mask: [[1, 1], [1]] };
-    await expect(model.generate(visualPrompt, ragged)).rejects.toThrowErrorMatchingInlineSnapshot(`[InputError: startDecoding: the rows of ids and mask have the lengths 2, 1 and 2, 1, expected one length above 0. Pad them with tokenBatch().]`);
-    expect(() => model.loss(visualPrompt, { prompts: [], targets: [] })).toThrowErrorMatchingInlineSnapshot(`[InputError: loss: got no targets. Pass one text an image.]`);
-    expect(() => model.loss(visualPrompt, { prompts: ['a'], targets: ['b', 'c'] })).toThrowErrorMatchingInlineSnapshot(`[InputError: loss: got 1 prompts and 2 targets. Pass one prompt a target; an empty string stands for none.]`);
-    expect(() => model.loss(visualPrompt, { prompts: ['a', 'b'], targets: ['b', ''] })).toThrowErrorMatchingInlineSnapshot(`[InputError: loss: target 1 is empty. Pass a text to predict.]`);
+    await expect(model.generate(visualPrompt, ragged)).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[InputError: generate: the rows of ids and mask have the lengths 2, 1 and 2, 1, expected one length above 0. Pad them with tokenBatch().]`,
+    );
+    expect(() => model.loss(visualPrompt, { prompts: [], targets: [] })).toThrowErrorMatchingInlineSnapshot(
+      `[InputError: loss: got no targets. Pass one text an image.]`,
+    );
+    expect(() => model.loss(visualPrompt, { prompts: ['a'], targets: ['b', 'c'] })).toThrowErrorMatchingInlineSnapshot(
+      `[InputError: loss: got 1 prompts and 2 targets. Pass one prompt a target; an empty string stands for none.]`,
+    );
+    expect(() => model.loss(visualPrompt, { prompts: ['a', 'b'], targets: ['b', ''] })).toThrowErrorMatchingInlineSnapshot(
+      `[InputError: loss: target 1 is empty. Pass a text to predict.]`,
+    );
   });
 
   it('cannot be used after it was disposed', () =>
@@ -149,12 +173,18 @@ describe.each([
 it('refuses more tokens than the context of OPT holds, before any work', async () => {
   const model = await toyOpt();
   const visualPrompt = spread<Rank.R3>([1, 4, model.embeddingWidth], 3);
-  await expect(model.generate(visualPrompt, ['a'.repeat(60)])).rejects.toThrowErrorMatchingInlineSnapshot(`[InputError: startDecoding: the longest prompt has 65 tokens, 4 of them the visual prompt, and the model's context has room for 48 with the new ones. Shorten the prompt.]`);
-  await expect(model.generate(visualPrompt, ['abc'], { maxNewTokens: 41 })).rejects.toThrowErrorMatchingInlineSnapshot(`[InputError: generate: maxNewTokens is 41, expected at most 40, which is what fits into the model's context. Set maxNewTokens to 40 or less, or shorten the prompt.]`);
+  await expect(model.generate(visualPrompt, ['a'.repeat(60)])).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[InputError: generate: the longest prompt has 65 tokens, 4 of them the visual prompt, and the model's context has room for 48 with the new ones. Shorten the prompt.]`,
+  );
+  await expect(model.generate(visualPrompt, ['abc'], { maxNewTokens: 41 })).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[InputError: generate: maxNewTokens is 41, expected at most 40, which is what fits into the model's context. Set maxNewTokens to 40 or less, or shorten the prompt.]`,
+  );
   expect((await model.generate(visualPrompt, ['abc'], { maxNewTokens: 40, minNewTokens: 40 }))[0]![0]!.tokenIds).toHaveLength(40);
   expect(() =>
     model.loss(visualPrompt, { prompts: [''], targets: ['a'.repeat(60)] }, { maxTextTokens: 60 }),
-  ).toThrowErrorMatchingInlineSnapshot(`[InputError: lossFromTokens: the longest row has 64 tokens, the model's context has room for 48. Shorten it.]`);
+  ).toThrowErrorMatchingInlineSnapshot(
+    `[InputError: lossFromTokens: the longest row has 64 tokens, the model's context has room for 48. Shorten it.]`,
+  );
   visualPrompt.dispose();
   model.dispose();
 });

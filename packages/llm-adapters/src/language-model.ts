@@ -78,7 +78,7 @@ export abstract class TextModel implements LanguageModel {
     prompts: PromptBatch,
     options: GenerateOptions & RunOptions = {},
   ): Promise<Generation[][]> {
-    const session = this.startDecoding(visualPrompt, prompts);
+    const session = this.openSession('generate', visualPrompt, prompts);
     try {
       const texts = await generate(session, options);
       return texts.map((sequences) =>
@@ -111,7 +111,7 @@ export abstract class TextModel implements LanguageModel {
     prompt: string,
     options: GenerateOptions & RunOptions = {},
   ): AsyncGenerator<GeneratedToken, void, undefined> {
-    const session = this.startDecoding(visualPrompt, [prompt]);
+    const session = this.openSession('stream', visualPrompt, [prompt]);
     try {
       const decoded = createTextStream(this.tokenizer);
       const trimmed = new TrimmedText();
@@ -130,7 +130,9 @@ export abstract class TextModel implements LanguageModel {
    * dispose it at once.
    * @returns a session of one row a prompt, the caller's to dispose.
    */
-  abstract startDecoding(visualPrompt: Tensor3D | undefined, prompts: PromptBatch): DecodingSession;
+  startDecoding(visualPrompt: Tensor3D | undefined, prompts: PromptBatch): DecodingSession {
+    return this.openSession('startDecoding', visualPrompt, prompts);
+  }
 
   abstract loss(visualPrompt: Tensor3D | undefined, batch: TextBatch, options?: TextLossOptions): Scalar;
 
@@ -147,6 +149,9 @@ export abstract class TextModel implements LanguageModel {
   [Symbol.dispose](): void {
     this.dispose();
   }
+
+  /** @param where - The function that was called, for messages. */
+  protected abstract openSession(where: string, visualPrompt: Tensor3D | undefined, prompts: PromptBatch): DecodingSession;
 
   /** @throws {DisposedError} after `dispose()`. */
   protected assertUsable(): void {

@@ -54,15 +54,15 @@ export class OptLanguageModel extends TextModel {
     this.#imageTokenId = options.imageTokenId;
   }
 
-  override startDecoding(visualPrompt: Tensor3D | undefined, prompts: PromptBatch): OptDecodingSession {
+  protected override openSession(where: string, visualPrompt: Tensor3D | undefined, prompts: PromptBatch): OptDecodingSession {
     this.assertUsable();
     const { config, tokenizer } = this;
-    assertPrompts('startDecoding', visualPrompt, prompts, this.embeddingWidth);
+    assertPrompts(where, visualPrompt, prompts, this.embeddingWidth);
     const layout = this.#layOut(visualPrompt, optPromptTokens(prompts, tokenizer, config));
     const longest = Math.max(...layout.mask.map((row) => row.reduce((sum, real) => sum + real, 0)));
     if (longest >= config.maxPositions) {
       throw new InputError(
-        `startDecoding: the longest prompt has ${longest} tokens, ${layout.queries} of them the visual prompt, ` +
+        `${where}: the longest prompt has ${longest} tokens, ${layout.queries} of them the visual prompt, ` +
           `and the model's context has room for ${config.maxPositions} with the new ones. Shorten the prompt.`,
       );
     }

@@ -12,6 +12,7 @@ import {
   expectWhereReal,
   loadOptFixture,
   readFixtureWeight,
+  stepOf,
   visualPromptOf,
 } from './__fixtures__/golden-models.ts';
 import { optConfigFromJson } from './opt-config.ts';
@@ -67,15 +68,11 @@ describe('blip2-opt', () => {
   it('gives the logits of each step', () =>
     expectNoLeak(async () => {
       const { new_tokens: tokens } = json.generation_cases.find(({ id }: { id: string }) => id === 'greedy_prompt');
-      const { data, shape } = golden.get('greedy_prompt.step_logits');
-      const [rows, steps, vocab] = shape as [number, number, number];
+      const expected = golden.get('greedy_prompt.step_logits');
       const session = model.startDecoding(visualPrompt, json.inputs.prompts.texts);
-      for (let step = 0; step < steps; step++) {
+      for (let step = 0; step < expected.shape[1]!; step++) {
         const logits = await (step === 0 ? session.start() : session.step(tokens.map((row: number[]) => row[step - 1])));
-        const expected = Array.from({ length: rows }, (_, row) => [
-          ...data.slice((row * steps + step) * vocab, (row * steps + step + 1) * vocab),
-        ]);
-        expect(logits).toBeAllclose(expected.flat(), TOLERANCE.activations);
+        expect(logits).toBeAllclose(stepOf(expected, step).flat(), TOLERANCE.activations);
         logits.dispose();
       }
       session.dispose();
@@ -136,11 +133,8 @@ async function expectBeamScores(golden: Golden, model: OptLanguageModel, visualP
   const session = model.startDecoding(visualPrompt, golden.json.inputs.prompts.texts);
   const { promptIds } = session;
   const beams = 5;
-  const { data, shape } = golden.get('beam5_repetition_ngram3.step_scores');
-  const [rows, steps, vocab] = shape as [number, number, number];
-  const expected = (row: number, step: number): number[] => [
-    ...data.slice((row * steps + step) * vocab, (row * steps + step + 1) * vocab),
-  ];
+  const expectedScores = golden.get('beam5_repetition_ngram3.step_scores');
+  const [rows, , vocab] = expectedScores.shape as [number, number, number];
   const scoresOf = (logits: Float32Array, row: number, history: number[]): Float64Array => {
     let scores = logSoftmax(Float64Array.from(logits.subarray(row * vocab, (row + 1) * vocab)));
     scores = applyRepetitionPenalty(scores, history, 1.5);
@@ -151,17 +145,20 @@ async function expectBeamScores(golden: Golden, model: OptLanguageModel, visualP
   const firstScores = promptIds.map((ids, image) => scoresOf(first.dataSync() as Float32Array, image, [...ids]));
   first.dispose();
   for (let row = 0; row < rows; row++) {
-    expect(firstScores[Math.floor(row / beams)]!).toBeAllclose(expected(row, 0), TOLERANCE.activations);
+    expect(firstScores[Math.floor(row / beams)]!).toBeAllclose(stepOf(expectedScores, 0)[row]!, TOLERANCE.activations);
   }
   const tokens = firstScores.flatMap((scores) => {
-    const ranked = Array.from(scores, (score, id) => ({ score, id })).sort((a, b) => b.score - a.score);
+    const ranked = Array.from(scores, (score, id) => ({ score, id })).toSorted((a, b) => b.score - a.score);
     return ranked.slice(0, beams).map(({ id }) => id);
   });
   session.reorder(tokens.map((_, row) => Math.floor(row / beams)));
   const second = await session.step(tokens);
   for (let row = 0; row < rows; row++) {
     const history = [...promptIds[Math.floor(row / beams)]!, tokens[row]!];
-    expect(scoresOf(second.dataSync() as Float32Array, row, history)).toBeAllclose(expected(row, 1), TOLERANCE.activations);
+    expect(scoresOf(second.dataSync() as Float32Array, row, history)).toBeAllclose(
+      stepOf(expectedScores, 1)[row]!,
+      TOLERANCE.activations,
+    );
   }
   second.dispose();
   session.dispose();

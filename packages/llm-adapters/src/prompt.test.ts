@@ -66,7 +66,9 @@ describe('layout', () => {
         [1, 1, 1],
       ],
     };
-    expect(() => layOutPrompts(batch, options)).toThrowErrorMatchingInlineSnapshot(`[InputError: Prompt ids: row 1 has 1 image placeholders (id 7), but the visual prompt has 2 queries. Put 2 of them in each row, or none at all: then the queries go in front.]`);
+    expect(() => layOutPrompts(batch, options)).toThrowErrorMatchingInlineSnapshot(
+      `[InputError: Prompt ids: row 1 has 1 image placeholders (id 7), but the visual prompt has 2 queries. Put 2 of them in each row, or none at all: then the queries go in front.]`,
+    );
   });
 });
 
@@ -110,7 +112,9 @@ describe('OPT', () => {
     });
     const left = { ids: [[7, 0, 5]], mask: [[1, 0, 1]] };
     expect(optPromptTokens(left, byteTokenizer, toyOptConfig)).toBe(left);
-    expect(() => optPromptTokens({ ids: [[0]], mask: [[0]] }, byteTokenizer, toyOptConfig)).toThrowErrorMatchingInlineSnapshot(`[InputError: Prompt ids: row 0 is all padding. Give it at least the begin token.]`);
+    expect(() => optPromptTokens({ ids: [[0]], mask: [[0]] }, byteTokenizer, toyOptConfig)).toThrowErrorMatchingInlineSnapshot(
+      `[InputError: Prompt ids: row 0 is all padding. Give it at least the begin token.]`,
+    );
   });
 
   it('masks the prompt, begin token included, and ends the target', () => {
@@ -135,7 +139,9 @@ describe('OPT', () => {
     const cut = optTrainingTokens({ prompts: [''], targets: ['abcdef'] }, byteTokenizer, toyOptConfig, 4);
     expect(cut.ids).toEqual([[1, ...bytes('abc')]]);
     const nothingLeft = () => optTrainingTokens({ prompts: ['abcdef'], targets: ['g'] }, byteTokenizer, toyOptConfig, 4);
-    expect(nothingLeft).toThrowErrorMatchingInlineSnapshot(`[InputError: loss: prompt 0 takes 7 of 4 tokens and leaves none to its target 'g'. Shorten it, or raise maxTextTokens.]`);
+    expect(nothingLeft).toThrowErrorMatchingInlineSnapshot(
+      `[InputError: loss: prompt 0 takes 7 of 4 tokens and leaves none to its target 'g'. Shorten it, or raise maxTextTokens.]`,
+    );
   });
 });
 

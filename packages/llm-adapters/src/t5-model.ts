@@ -57,10 +57,10 @@ export class T5LanguageModel extends TextModel {
     this.#imageTokenId = options.imageTokenId;
   }
 
-  override startDecoding(visualPrompt: Tensor3D | undefined, prompts: PromptBatch): T5DecodingSession {
+  protected override openSession(where: string, visualPrompt: Tensor3D | undefined, prompts: PromptBatch): T5DecodingSession {
     this.assertUsable();
     const { config, tokenizer } = this;
-    assertPrompts('startDecoding', visualPrompt, prompts, this.embeddingWidth);
+    assertPrompts(where, visualPrompt, prompts, this.embeddingWidth);
     const layout = this.#layOut(visualPrompt, t5PromptTokens(prompts, tokenizer, config));
     return new T5DecodingSession(this.#blocks, config, layout, visualPrompt && tf.clone(visualPrompt), {
       // The prompt is the encoder's; the text that the rules see begins with the decoder's start token.

@@ -12,6 +12,7 @@ import {
   loadT5Fixture,
   readFixtureWeight,
   rowsOf,
+  stepOf,
   visualPromptOf,
 } from './__fixtures__/golden-models.ts';
 import { layOutPrompts } from './prompt.ts';
@@ -64,15 +65,11 @@ describe('blip2-flan-t5', () => {
   it('gives the logits of each step', () =>
     expectNoLeak(async () => {
       const { new_tokens: tokens } = json.generation_cases.find(({ id }: { id: string }) => id === 'greedy_prompt');
-      const { data, shape } = golden.get('greedy_prompt.step_logits');
-      const [rows, steps, vocab] = shape as [number, number, number];
+      const expected = golden.get('greedy_prompt.step_logits');
       const session = model.startDecoding(visualPrompt, json.inputs.prompts.texts);
-      for (let step = 0; step < steps; step++) {
+      for (let step = 0; step < expected.shape[1]!; step++) {
         const logits = await (step === 0 ? session.start() : session.step(tokens.map((row: number[]) => row[step - 1])));
-        const expected = Array.from({ length: rows }, (_, row) => [
-          ...data.slice((row * steps + step) * vocab, (row * steps + step + 1) * vocab),
-        ]);
-        expect(logits).toBeAllclose(expected.flat(), TOLERANCE.activations);
+        expect(logits).toBeAllclose(stepOf(expected, step).flat(), TOLERANCE.activations);
         logits.dispose();
       }
       session.dispose();

@@ -90,7 +90,9 @@ describe('OPT', () => {
     await expectNoLeak(async () => {
       const failed = createOpt(source, { ...toyOptConfig, feedForwardWidth: 41 }, byteTokenizer);
       await expect(failed).rejects.toThrow(WeightsError);
-      await expect(createOpt(source, toyOptConfig, byteTokenizer)).rejects.toThrowErrorMatchingInlineSnapshot(`[WeightsError: toy: the OPT language model's weights do not fit its configuration — missing language_model.model.decoder.layers.1.fc1.weight, language_model.model.decoder.layers.1.fc1.bias. wrong shapes: language_model.model.decoder.embed_positions.weight is [2, 2], expected [50, 24]. not part of this model: language_model.model.decoder.layers.3.fc1.weight. Check that config.json and the weights come from the same model.]`);
+      await expect(createOpt(source, toyOptConfig, byteTokenizer)).rejects.toThrowErrorMatchingInlineSnapshot(
+        `[WeightsError: toy: the OPT language model's weights do not fit its configuration — missing language_model.model.decoder.layers.1.fc1.weight, language_model.model.decoder.layers.1.fc1.bias. wrong shapes: language_model.model.decoder.embed_positions.weight is [2, 2], expected [50, 24]. not part of this model: language_model.model.decoder.layers.3.fc1.weight. Check that config.json and the weights come from the same model.]`,
+      );
     });
   });
 

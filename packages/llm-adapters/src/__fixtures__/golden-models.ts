@@ -82,7 +82,14 @@ export function batchOf(entry: { input_ids: number[][]; attention_mask: number[]
 /** Rows of a golden int tensor `[rows, columns]`. */
 export function rowsOf({ shape, data }: ReturnType<Golden['get']>): number[][] {
   const [rows, columns] = shape as [number, number];
-  return Array.from({ length: rows }, (_, row) => [...data.slice(row * columns, (row + 1) * columns)]);
+  return Array.from({ length: rows }, (_, row) => Array.from(data.subarray(row * columns, (row + 1) * columns)));
+}
+
+/** One step of a golden tensor `[rows, steps, vocab]`: for each row its `[vocab]` numbers. */
+export function stepOf({ shape, data }: ReturnType<Golden['get']>, step: number): number[][] {
+  const [rows, steps, vocab] = shape as [number, number, number];
+  const begin = (row: number): number => (row * steps + step) * vocab;
+  return Array.from({ length: rows }, (_, row) => Array.from(data.subarray(begin(row), begin(row) + vocab)));
 }
 
 /** One weight of a fixture folder, as a tensor. */
