@@ -1,8 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { fixturePath } from '@blip2/testing';
 import { describe, expect, it } from 'vitest';
-import { createTokenizer, encodeBatch, type TokenizerFiles } from './index.ts';
-import { TOKENIZER_FILES } from './tokenizer-files.ts';
+import { jsonBytes, tokenizerFiles } from './__fixtures__/files.ts';
+import { createTokenizer, encodeBatch } from './index.ts';
 
 interface Cases {
   readonly vocab_size_with_added: number;
@@ -25,15 +25,10 @@ interface Cases {
   }[];
 }
 
-function filesOf(folder: string, without: readonly string[] = []): TokenizerFiles {
-  const names = TOKENIZER_FILES.filter((name) => !without.includes(name) && existsSync(fixturePath(folder, name)));
-  return Object.fromEntries(names.map((name) => [name, readFileSync(fixturePath(folder, name))]));
-}
-
 const folders = ['tokenizers', 'tokenizers-real'].flatMap((set) => ['bert', 'opt', 't5'].map((kind) => `models/${set}/${kind}`));
 const variants = folders.flatMap((folder) => [
-  { folder, name: folder, files: filesOf(folder) },
-  { folder, name: `${folder} without tokenizer.json`, files: filesOf(folder, ['tokenizer.json']) },
+  { folder, name: folder, files: tokenizerFiles(folder) },
+  { folder, name: `${folder} without tokenizer.json`, files: tokenizerFiles(folder, ['tokenizer.json']) },
 ]);
 
 describe('against Hugging Face transformers', () => {
@@ -74,4 +69,37 @@ describe('against Hugging Face transformers', () => {
       });
     });
   }
+});
+
+interface RandomCases {
+  readonly text: string;
+  readonly ids: number[];
+  readonly random_ids: number[];
+  readonly decoded: string;
+  readonly decoded_with_special: string;
+}
+
+describe('against Hugging Face tokenizers, on random texts and ids', () => {
+  const url = new URL('__fixtures__/tokenizer-cases.json', import.meta.url);
+  const { flags, ...kinds } = JSON.parse(readFileSync(url, 'utf8')) as Record<'bert' | 'opt' | 't5', RandomCases[]> & {
+    readonly flags: { readonly tokenizer: object; readonly cases: { readonly text: string; readonly ids: number[] }[] };
+  };
+
+  for (const [kind, cases] of Object.entries(kinds)) {
+    it(`${kind}: ${cases.length} cases`, () => {
+      const tokenizer = createTokenizer(tokenizerFiles(`models/tokenizers-real/${kind}`));
+      for (const { text, ids, random_ids, decoded, decoded_with_special } of cases) {
+        expect(tokenizer.encode(text), JSON.stringify(text)).toEqual(ids);
+        expect(tokenizer.decode(random_ids)).toBe(decoded);
+        expect(tokenizer.decode(random_ids, { skipSpecialTokens: false })).toBe(decoded_with_special);
+      }
+    });
+  }
+
+  it('recognises added tokens by all their flags', () => {
+    const tokenizer = createTokenizer({ 'tokenizer.json': jsonBytes(flags.tokenizer) });
+    for (const { text, ids } of flags.cases) {
+      expect(tokenizer.encode(text, { addSpecialTokens: false }), JSON.stringify(text)).toEqual(ids);
+    }
+  });
 });
