@@ -198,13 +198,15 @@ describe('parts of your own', () => {
     await expectNoLeak(async () => {
       const visionEncoder = meanColourEncoder(1024);
       await expect(loadBlip2(ITM, { parts: { visionEncoder } })).rejects.toThrowErrorMatchingInlineSnapshot(
-        `[TypeError: (0 , __vite_ssr_import_5__.loadTokenizer) is not a function]`,
+        `[ConfigError: The vision encoder gives features 1024 wide (ViT-L), but the Q-Former was trained on 40. Take the encoder that this Q-Former was trained with, or a Q-Former trained on features 1024 wide.]`,
       );
     });
     using opt = await loadBlip2(OPT);
     using t5 = await loadBlip2(fixturePath('models/blip2-flan-t5'));
     const parts = { ...opt, languageModel: t5.languageModel };
-    expect(() => createBlip2(parts, { name: 'mixed' })).toThrowErrorMatchingInlineSnapshot();
+    expect(() => createBlip2(parts, { name: 'mixed' })).toThrowErrorMatchingInlineSnapshot(
+      `[ConfigError: The Q-Former's language projection is 48 wide, but the language model takes prompts 40 wide. Take the language model that the projection was trained with, or train a projection to 40.]`,
+    );
   });
 
   it('loads parts alone', async () => {

@@ -96,7 +96,9 @@ function inspectPart(part: Part, weights: readonly TakenWeight[], source: Weight
 export function expectedWeights(config: Blip2ConfigJson, source?: WeightSource): TakenWeight[] {
   // Matching models carry a language configuration as filler only.
   const hasLanguageModel = !config.qformer_config.use_qformer_text_input;
-  const reader = describeOnlyReader('model', (name) => source?.get(name) !== undefined);
+  // OPT's head is its embedding: a second copy in the file is one matrix all the same.
+  const isTiedCopy = (name: string): boolean => config.text_config.model_type === 'opt' && name.endsWith('lm_head.weight');
+  const reader = describeOnlyReader('model', (name) => source?.get(name) !== undefined && !isTiedCopy(name));
   describeVisionTransformer(reader, visionConfigFromJson(config.vision_config));
   describeQFormer(reader, qformerConfigFromJson(config));
   if (hasLanguageModel) describeLanguageModel(reader, config.text_config);

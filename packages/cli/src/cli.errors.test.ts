@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32, deflateSync } from 'node:zlib';
@@ -70,7 +70,11 @@ const SOME = 'qformer.encoder.layer.0.attention.output.dense.weight';
 describe('checkpoints', () => {
   it.each<[string, (folder: string) => void, (string | RegExp)[]]>([
     ['a truncated header', (folder) => truncateSync(join(folder, 'model.safetensors'), 100), ['model.safetensors', /header/i]],
-    ['a truncated file', (folder) => truncateSync(join(folder, 'model.safetensors'), 500_000), ['model.safetensors', '500000']],
+    [
+      'a truncated file',
+      (folder) => truncateSync(join(folder, 'model.safetensors'), 500_000),
+      ['model.safetensors', /ends at byte \d+/],
+    ],
     [
       'an oversized header',
       (folder) => {
@@ -221,8 +225,14 @@ describe('texts and command lines', () => {
     await refused(words, ...expected);
   });
 
-  it('writes nothing where the disk is full', async () => {
-    await refused(['embed', IMAGE, '--model', ITM, '--out', '/dev/full'], '/dev/full');
+  it('says where it could not write, and leaves nothing there', async () => {
+    const out = join(scratch, 'no', 'such', 'folder', 'embeddings.safetensors');
+    await refused(['embed', IMAGE, '--model', ITM, '--out', out], out);
+    const occupied = join(scratch, 'occupied');
+    mkdirSync(occupied);
+    await refused(['embed', IMAGE, '--model', ITM, '--out', occupied], occupied);
+    await refused(['embed', IMAGE, '--model', ITM, '--out', '/dev/null'], '/dev/null is a device');
+    expect(readdirSync(scratch).filter((name) => name.startsWith('occupied'))).toEqual(['occupied']);
   });
 });
 

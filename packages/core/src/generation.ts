@@ -75,7 +75,7 @@ export interface DecodingSession {
   readonly promptIds: readonly (readonly number[])[];
   readonly endTokenIds: readonly number[];
   readonly padTokenId: number;
-  /** Ids from here on exist in the logits but not in the tokenizer; they are never chosen. */
+  /** Ids from here on exist in the logits but not in the tokenizer. Sampling never draws them; searches take them, as the reference does. */
   readonly usableVocabSize: number;
   /** How many new tokens fit into the model's context. */
   readonly maxNewTokens: number;

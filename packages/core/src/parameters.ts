@@ -229,11 +229,12 @@ export class ParameterBlock<Tree> {
   }
 
   #release(): void {
-    const loading = this.#loading;
+    const { loading, tree } = { loading: this.#loading, tree: this.#tree };
     this.#loading = undefined;
     this.#tree = undefined;
     this.#stopLoading.abort();
-    loading?.then((tree) => tf.dispose(tree as TensorContainer)).catch(() => undefined);
+    if (tree !== undefined) tf.dispose(tree as TensorContainer);
+    else loading?.then((late) => tf.dispose(late as TensorContainer)).catch(() => undefined);
   }
 }
 

@@ -62,7 +62,7 @@ export async function beamSearch(
 ): Promise<GeneratedSequence[][]> {
   const settings = resolveSettings(session, options, where);
   const driver = new SessionDriver(session, options, where);
-  const { promptIds, usableVocabSize } = session;
+  const { promptIds } = session;
   const searches = Array.from({ length: session.rows }, (_, prompt): PromptSearch => {
     return { prompt, running: [{ tokenIds: [], score: 0, row: prompt }], finished: [], done: false };
   });
@@ -72,10 +72,10 @@ export async function beamSearch(
     let row = 0;
     for (const search of open) {
       const scores = search.running.map(({ tokenIds, score }) => {
-        const logProbabilities = logSoftmax(logits[row++]!).subarray(0, usableVocabSize); // [usable vocab]
+        const logProbabilities = logSoftmax(logits[row++]!); // [vocab]
         const ruled = applySequenceRules(logProbabilities, promptIds[search.prompt]!, tokenIds, settings);
         return ruled.map((logProbability) => logProbability + score);
-      }); // running beams × [usable vocab]
+      }); // running beams × [vocab]
       advance(search, scores, row - search.running.length, length, settings);
     }
     open = open.filter((search) => !search.done);

@@ -42,7 +42,9 @@ export async function* growSequences(
   let open = sequences;
   for (;;) {
     for (const sequence of open) {
-      const scores = Float64Array.from(logits[sequence.row]!.subarray(0, session.usableVocabSize)); // [usable vocab]
+      // Only sampling can stray into ids that no token has; a search takes what the reference takes.
+      const reach = sampling === undefined ? logits[sequence.row]!.length : session.usableVocabSize;
+      const scores = Float64Array.from(logits[sequence.row]!.subarray(0, reach)); // [vocab]
       const ruled = applySequenceRules(scores, session.promptIds[sequence.prompt]!, sequence.newTokenIds, settings);
       const tokenId = sampling === undefined ? topIndices(ruled, 1)[0] : drawToken(ruled, sampling, sequence.random);
       if (tokenId === undefined) throw nothingAllowed(where, sequence.prompt);

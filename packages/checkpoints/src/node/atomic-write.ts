@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { open, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { Blip2Error } from '@blip2/core';
+import { Blip2Error, CheckpointError } from '@blip2/core';
 import { fileProblem, systemCode } from './file-problem.ts';
 
 /** A file that is complete on disk under a temporary name and waits for its own. */
@@ -19,13 +19,14 @@ export interface PendingFile {
  *
  * @param write - Gets a function that appends bytes.
  * @throws {ResourceError} when the disk is full.
- * @throws {CheckpointError} when the folder cannot be written.
+ * @throws {CheckpointError} when the folder cannot be written, or the path is a folder, a device or a pipe.
  */
 export async function writePending(
   path: string,
   write: (append: (bytes: Uint8Array) => Promise<void>) => Promise<void>,
 ): Promise<PendingFile> {
   const temporary = join(dirname(path), `.${basename(path)}.${randomUUID().slice(0, 8)}.tmp`);
+  await assertReplaceable(path);
   let handle: FileHandle | undefined;
   try {
     handle = await open(temporary, 'wx');
@@ -58,6 +59,14 @@ export async function writePending(
       settled = true;
     },
   };
+}
+
+/** A rename would put the file in the place of whatever is there: a device such as /dev/null would be gone. */
+async function assertReplaceable(path: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined || found.isFile()) return;
+  const kind = found.isDirectory() ? 'a folder' : 'a device or a pipe';
+  throw new CheckpointError(`${path} is ${kind}, expected a file or nothing. Name a file to write.`, path);
 }
 
 /** Makes renames in a folder survive a power cut. Systems that cannot do this to a folder are left alone. */

@@ -15,7 +15,7 @@ export const matchCommand: Command = defineCommand({
     if (texts.length === 0) throw new UsageError('No text was given: blip2 match IMAGE… --text TEXT….');
     const images = await listImages(positionals);
     using model = await loadModel(values, session, { writesText: false });
-    return eachImage(images, session, async (image) => {
+    return await eachImage(images, session, async (image) => {
       const [scores] = await match(model, image, texts, { abortSignal: session.abortSignal });
       for (const [index, { itm, itc }] of scores!.entries()) {
         const text = texts[index]!;
