@@ -59,7 +59,6 @@ async function readThroughTexture(bitmap: ImageBitmap, where: string): Promise<U
     for (let top = 0; top < height; top += side) {
       for (let left = 0; left < width; left += side) {
         const [columns, rows] = [Math.min(side, width - left), Math.min(side, height - top)];
-        // No options: they would apply to the bitmap a second time.
         const tile = await createImageBitmap(bitmap, left, top, columns, rows, { premultiplyAlpha: 'none' });
         const pixels = dropAlpha(readTexture(gl, tile));
         tile.close();
