@@ -19,6 +19,12 @@ export interface ByteSource {
    * @throws {DisposedError} after `dispose()`.
    */
   read(offset: number, length: number, options?: ReadOptions): Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * The same into memory of the caller, as many bytes as it has. Optional: it saves a copy where the source can do it.
+   *
+   * @throws as {@link ByteSource.read}.
+   */
+  readInto?(offset: number, target: Uint8Array<ArrayBuffer>, options?: ReadOptions): Promise<void>;
   /** Lets go of file handles and buffers. Idempotent. */
   dispose(): void;
 }
@@ -29,7 +35,13 @@ export interface ByteSource {
  * @param name - For messages.
  */
 export function byteSourceFromBytes(name: string, bytes: Uint8Array): ByteSource {
-  return guardedSource(name, bytes.length, (offset, length) => Promise.resolve(bytes.slice(offset, offset + length)));
+  return guardedSource(name, bytes.length, {
+    readRange: async (offset, length) => bytes.slice(offset, offset + length),
+    async readRangeInto(offset, target) {
+      target.set(bytes.subarray(offset, offset + target.length));
+      return target.length;
+    },
+  });
 }
 
 /**
@@ -38,42 +50,59 @@ export function byteSourceFromBytes(name: string, bytes: Uint8Array): ByteSource
  * @param name - For messages. @default the file's name
  */
 export function byteSourceFromBlob(blob: Blob, name: string = blobName(blob)): ByteSource {
-  return guardedSource(name, blob.size, async (offset, length) => {
-    const slice = blob.slice(offset, offset + length);
-    return new Uint8Array(await slice.arrayBuffer());
+  return guardedSource(name, blob.size, {
+    readRange: async (offset, length) => new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer()),
   });
 }
 
+/** How a source gets at its bytes; see {@link guardedSource}. */
+export interface RangeReader {
+  /** The bytes of a range in fresh memory; fewer when the file ends before. */
+  readRange(offset: number, length: number, options: ReadOptions): Promise<Uint8Array>;
+  /** Fills `target` and returns how many bytes there were. */
+  readRangeInto?(offset: number, target: Uint8Array<ArrayBuffer>, options: ReadOptions): Promise<number>;
+  close?(): void;
+}
+
 /**
- * Puts the checks that every source needs around the function that reads: range, disposal, abort, and that as
+ * Puts the checks that every source needs around the functions that read: range, disposal, abort, and that as
  * many bytes came as were asked for.
  *
  * @internal
  */
-export function guardedSource(
-  name: string,
-  size: number,
-  readRange: (offset: number, length: number, options: ReadOptions) => Promise<Uint8Array>,
-  close: () => void = () => undefined,
-): ByteSource {
+export function guardedSource(name: string, size: number, reader: RangeReader): ByteSource {
   let disposed = false;
+  const guarded = async <Result>(
+    offset: number,
+    length: number,
+    options: ReadOptions,
+    work: () => Promise<[Result, number]>,
+  ): Promise<Result> => {
+    if (disposed) throw new DisposedError(name);
+    options.abortSignal?.throwIfAborted();
+    assertInFile(name, size, offset, length);
+    const [result, found] = await work();
+    options.abortSignal?.throwIfAborted();
+    if (found !== length) throw shortRead(name, offset, length, found);
+    return result;
+  };
+  const { readRangeInto } = reader;
   return {
     name,
     size,
-    async read(offset, length, options = {}) {
-      if (disposed) throw new DisposedError(name);
-      options.abortSignal?.throwIfAborted();
-      assertInFile(name, size, offset, length);
-      if (length === 0) return new Uint8Array(0);
-      const bytes = await readRange(offset, length, options);
-      options.abortSignal?.throwIfAborted();
-      if (bytes.length !== length) throw shortRead(name, offset, length, bytes.length);
-      return bytes as Uint8Array<ArrayBuffer>;
-    },
+    read: (offset, length, options = {}) =>
+      guarded(offset, length, options, async () => {
+        const bytes = length === 0 ? new Uint8Array(0) : await reader.readRange(offset, length, options);
+        return [bytes as Uint8Array<ArrayBuffer>, bytes.length];
+      }),
+    readInto:
+      readRangeInto &&
+      ((offset, target, options = {}) =>
+        guarded(offset, target.length, options, async () => [undefined, await readRangeInto(offset, target, options)])),
     dispose() {
       if (disposed) return;
       disposed = true;
-      close();
+      reader.close?.();
     },
   };
 }

@@ -82,7 +82,7 @@ function rangedFile(http: HttpOptions, url: string, size: number, etag: string |
   };
   const { length } = beginning;
   return {
-    source: guardedSource(shownUrl(url), size, readRange),
+    source: guardedSource(shownUrl(url), size, { readRange }),
     openingBytes: length,
     arrivedBytes: length,
     onArrival: undefined,
@@ -128,7 +128,7 @@ async function wholeFile(
     content = undefined;
     pending?.body?.cancel().catch(() => undefined);
   };
-  const source = guardedSource(shownUrl(url), size, readRange, close);
+  const source = guardedSource(shownUrl(url), size, { readRange, close });
   return Object.assign(file, { source, openingBytes: size, arrivedBytes: early?.size ?? 0 });
 }
 

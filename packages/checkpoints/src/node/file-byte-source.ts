@@ -29,13 +29,18 @@ export async function openFileByteSource(path: string): Promise<ByteSource> {
     // `close` waits for reads under way; nothing was written, so a failure to close has no consequence.
     handle?.then((opened) => opened.close()).catch(() => undefined);
   };
-  const readRange = async (offset: number, length: number, options: ReadOptions): Promise<Uint8Array> => {
+  const readRangeInto = async (offset: number, target: Uint8Array<ArrayBuffer>, options: ReadOptions): Promise<number> => {
     handle ??= openFile(path);
     const opened = await handle;
     if (disposed) throw new DisposedError(path);
-    return readFully(opened, path, offset, length, options);
+    return fill(target, opened, path, offset, options);
   };
-  return guardedSource(path, size, readRange, close);
+  const readRange = async (offset: number, length: number, options: ReadOptions): Promise<Uint8Array> => {
+    // Not zeroed: every byte is read, or the array is shortened to those that were. Not pooled: it starts at offset 0.
+    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
+    return bytes.subarray(0, await readRangeInto(offset, bytes, options));
+  };
+  return guardedSource(path, size, { readRange, readRangeInto, close });
 }
 
 async function openFile(path: string): Promise<FileHandle> {
@@ -46,24 +51,23 @@ async function openFile(path: string): Promise<FileHandle> {
   }
 }
 
-async function readFully(
+/** @returns the bytes read: fewer than the target holds when the file ends before. */
+async function fill(
+  target: Uint8Array<ArrayBuffer>,
   handle: FileHandle,
   path: string,
   offset: number,
-  length: number,
   options: ReadOptions,
-): Promise<Uint8Array> {
-  // Not zeroed: every byte is read, or the array is shortened to those that were. Not pooled: it starts at offset 0.
-  const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
+): Promise<number> {
   let done = 0;
-  while (done < length) {
+  while (done < target.length) {
     options.abortSignal?.throwIfAborted();
-    const wanted = Math.min(LARGEST_READ, length - done);
-    const { bytesRead } = await handle.read(bytes, done, wanted, offset + done).catch((cause: unknown) => {
+    const wanted = Math.min(LARGEST_READ, target.length - done);
+    const { bytesRead } = await handle.read(target, done, wanted, offset + done).catch((cause: unknown) => {
       throw fileProblem('read', path, cause);
     });
-    if (bytesRead === 0) return bytes.subarray(0, done);
+    if (bytesRead === 0) break;
     done += bytesRead;
   }
-  return bytes;
+  return done;
 }

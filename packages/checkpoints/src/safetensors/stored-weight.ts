@@ -3,10 +3,10 @@ import type { ByteSource, ReadOptions } from '../bytes/byte-source.ts';
 import { decodeValues, decodeValuesInto, makeValues, type Values } from './values.ts';
 
 /**
- * Values that are converted are read in pieces of this many elements, so that reading a 400 MB float16 embedding takes its
- * float32 size and a few megabytes, and an abort is noticed soon.
+ * Values that are converted are read in pieces of this many elements, so that one piece is read while another is converted, and an
+ * abort is noticed soon.
  */
-const PIECE_LENGTH = 4 * 1024 * 1024;
+const PIECE_LENGTH = 1024 * 1024;
 
 /**
  * A weight whose values lie in a file. Nothing is read before `read()`.
@@ -61,12 +61,16 @@ async function readValues(
   if (dtype === 'F32' || dtype === 'I32' || length <= PIECE_LENGTH) {
     return decodeValues(await source.read(byteOffset, length * width, options), dtype, context);
   }
+  const values = makeValues(dtype, length);
   const readPiece = (begin: number): Promise<Uint8Array> => {
-    const piece = source.read(byteOffset + begin * width, Math.min(PIECE_LENGTH, length - begin) * width, options);
+    const pieceLength = Math.min(PIECE_LENGTH, length - begin);
+    const piece =
+      width === 2 && source.readInto !== undefined
+        ? readIntoUpperHalf(values, begin, pieceLength, (target) => source.readInto!(byteOffset + 2 * begin, target, options))
+        : source.read(byteOffset + begin * width, pieceLength * width, options);
     piece.catch(() => undefined); // awaited below; when converting fails first, nobody does
     return piece;
   };
-  const values = makeValues(dtype, length);
   let next = readPiece(0);
   for (let begin = 0; begin < length; begin += PIECE_LENGTH) {
     const piece = await next;
@@ -74,4 +78,20 @@ async function readValues(
     decodeValuesInto(piece, dtype, values.subarray(begin, begin + PIECE_LENGTH), context);
   }
   return values;
+}
+
+/**
+ * Puts 16-bit values where their 32-bit forms will be: into the upper half of the result's memory, each at its own place.
+ * Converting from the front never overwrites one that is still to come, because value i of n ends at byte 4i + 4 and value i + 1 lies at
+ * 2n + 2i + 2. This takes no memory besides the result, and fresh memory is dear: its first use costs more than the conversion.
+ */
+async function readIntoUpperHalf(
+  values: Values,
+  begin: number,
+  length: number,
+  fill: (target: Uint8Array<ArrayBuffer>) => Promise<void>,
+): Promise<Uint8Array> {
+  const target = new Uint8Array(values.buffer, 2 * values.length + 2 * begin, 2 * length);
+  await fill(target);
+  return target;
 }

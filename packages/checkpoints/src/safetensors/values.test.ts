@@ -1,5 +1,5 @@
 import { CheckpointError, InputError, ShapeError } from '@blip2/core';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { byteSourceFromBlob, byteSourceFromBytes, type ByteSource } from '../bytes/byte-source.ts';
 import { encodeSafetensors } from './encode-safetensors.ts';
 import { openSafetensors } from './open-safetensors.ts';
@@ -62,38 +62,50 @@ test('the encoder refuses shapes and names that readers would refuse', () => {
   );
 });
 
-test('a large weight is converted in pieces, and its parts are the same', async () => {
-  const length = 9_000_001; // three pieces, the last one short
-  const values = Int32Array.from({ length }, (_, index) => (index % 251) - 125);
-  const bytes = encodeValues(values, 'F16', 'w');
-  const reads: number[] = [];
-  const memory = byteSourceFromBytes('f', bytes);
-  const source: ByteSource = {
-    ...memory,
-    read(offset, count, options) {
-      reads.push(count);
-      return memory.read(offset, count, options);
-    },
-  };
-  const read = await storedWeight(source, 'w', 'F16', [length], 0).read();
-  expect(reads.length).toBe(3);
-  expect(read.findIndex((value, index) => value !== values[index])).toBe(-1);
-});
+describe.each(['with', 'without'])('a source %s reads into given memory', (kind) => {
+  /** A source in memory that tells of each read. */
+  function watched(bytes: Uint8Array, onRead: (length: number) => void): ByteSource {
+    const memory = byteSourceFromBytes('f', bytes);
+    return {
+      ...memory,
+      read(offset, length, options) {
+        onRead(length);
+        return memory.read(offset, length, options);
+      },
+      readInto:
+        kind === 'without'
+          ? undefined
+          : (offset, target, options) => {
+              onRead(target.length);
+              return memory.readInto!(offset, target, options);
+            },
+    };
+  }
 
-test('an abort between two pieces is heard', async () => {
-  const controller = new AbortController();
-  const memory = byteSourceFromBytes('f', new Uint8Array(20_000_000));
-  let reads = 0;
-  const source: ByteSource = {
-    ...memory,
-    read(offset, count, options) {
-      if (++reads === 2) controller.abort();
-      return memory.read(offset, count, options);
+  test.each(['F16', 'BF16', 'I16', 'I64', 'U8'] as const)(
+    'a large %s weight is converted in pieces, and its parts are the same',
+    async (dtype) => {
+      const length = 2 * 1024 * 1024 + 1; // three pieces, the last one short
+      const values = Int32Array.from({ length }, (_, index) => index % 251);
+      const reads: number[] = [];
+      const source = watched(encodeValues(values, dtype, 'w'), (count) => reads.push(count));
+      const read = await storedWeight(source, 'w', dtype, [length], 0).read();
+      expect(reads.length).toBe(3);
+      expect(read.length).toBe(length);
+      expect(read.findIndex((value, index) => value !== values[index])).toBe(-1);
     },
-  };
-  const reading = storedWeight(source, 'w', 'F16', [10_000_000], 0).read({ abortSignal: controller.signal });
-  await expect(reading).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }));
-  expect(reads).toBe(2);
+  );
+
+  test('an abort between two pieces is heard', async () => {
+    const controller = new AbortController();
+    let reads = 0;
+    const source = watched(new Uint8Array(8_000_000), () => {
+      if (++reads === 2) controller.abort();
+    });
+    const reading = storedWeight(source, 'w', 'F16', [4_000_000], 0).read({ abortSignal: controller.signal });
+    await expect(reading).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }));
+    expect(reads).toBe(2);
+  });
 });
 
 test('rows outside a weight are refused', () => {
