@@ -150,7 +150,7 @@ describe.skipIf(CHROMIUM === undefined)('in Chromium, bundled by Vite', () => {
       it.each(cases.map(({ id }, index) => ({ id, index })))('writes the golden tokens: $id', ({ index }) => {
         const { rows, expectedScores } = cases[index]!;
         const written = result.generations[index]!.flat();
-        const expected = rows.map((ids) => (ids.includes(endTokenId) ? ids.slice(0, ids.indexOf(endTokenId)) : ids));
+        const expected = rows.map((row) => (row.includes(endTokenId) ? row.slice(0, row.indexOf(endTokenId)) : row));
         expect(written.map(({ tokenIds }) => tokenIds)).toEqual(expected);
         if (expectedScores !== undefined) {
           expectClose(plainList(written.map(({ score }) => score!)), plainList(expectedScores), scores);
