@@ -115,7 +115,6 @@ const epsilon = z.number().positive();
 
 /** Fields that shape the Q-Former; defaults as transformers assumes them for missing ones. */
 const blip2Config = z.object({
-  model_type: z.literal('blip-2'),
   num_query_tokens: size.default(32),
   image_text_hidden_size: size.default(256),
   qformer_config: z
@@ -192,10 +191,16 @@ export function qformerConfigFromJson(json: unknown, options: QFormerConfigOptio
 }
 
 function parseFields(json: unknown): Blip2Fields {
+  const modelType = typeof json === 'object' && json !== null && 'model_type' in json ? json.model_type : undefined;
+  if (modelType !== 'blip-2') {
+    throw new ConfigError(
+      `Q-Former config: model_type is ${JSON.stringify(modelType)}, expected "blip-2". Pass the whole parsed config.json of a BLIP-2 model.`,
+    );
+  }
   const result = blip2Config.safeParse(json);
   if (result.success) return result.data;
-  const problems = result.error.issues.map(({ path, message }) => `${path.join('.') || 'the whole'}: ${message}`);
-  throw new ConfigError(`Q-Former config: ${problems.join('; ')}. Pass the parsed config.json of a BLIP-2 model.`, {
+  const problems = result.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
+  throw new ConfigError(`Q-Former config: ${problems.join('; ')}. Check config.json, or download it again.`, {
     cause: result.error,
   });
 }

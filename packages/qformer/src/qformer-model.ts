@@ -164,7 +164,7 @@ class BlockwiseQFormer implements LoadedQFormer {
     });
   }
 
-  projectToPrompt(queries: Tensor3D, options: RunOptions = {}): Promise<Tensor3D> {
+  async projectToPrompt(queries: Tensor3D, options: RunOptions = {}): Promise<Tensor3D> {
     assertShape(
       queries,
       ['batch', 'queries', this.config.width],
@@ -180,7 +180,7 @@ class BlockwiseQFormer implements LoadedQFormer {
     );
   }
 
-  projectImage(queries: Tensor3D, options: RunOptions = {}): Promise<Tensor3D> {
+  async projectImage(queries: Tensor3D, options: RunOptions = {}): Promise<Tensor3D> {
     assertShape(queries, ['batch', 'queries', this.config.width], 'projectImage: queries', 'Pass the output of encodeQueries.');
     return this.#withHead(
       'projectImage',
@@ -191,7 +191,7 @@ class BlockwiseQFormer implements LoadedQFormer {
     );
   }
 
-  projectText(text: Tensor3D, options: RunOptions = {}): Promise<Tensor3D> {
+  async projectText(text: Tensor3D, options: RunOptions = {}): Promise<Tensor3D> {
     assertShape(text, ['batch', 'tokens', this.config.width], 'projectText: text', 'Pass the output of encodeText.');
     return this.#withHead(
       'projectText',

@@ -1,5 +1,14 @@
 import { openCheckpointFolder } from '@blip2/checkpoints/node';
-import { materialize, type PlacementOptions, readCheckpointJson, type RunOptions, WeightReader } from '@blip2/core';
+import {
+  describeOnlyReader,
+  leavesOf,
+  materialize,
+  type PlacementOptions,
+  readCheckpointJson,
+  type RunOptions,
+  type Weight,
+  WeightReader,
+} from '@blip2/core';
 import { fixturePath } from '@blip2/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { readFileSync } from 'node:fs';
@@ -75,4 +84,14 @@ async function openFixture(folder: string) {
       ? stage1Config()
       : qformerConfigFromJson(await readCheckpointJson(checkpoint, 'config.json'), { weights });
   return { checkpoint, config };
+}
+
+/** The tensors of a tree by their names in checkpoints; a tied weight has its first name. */
+export function namedTensors(params: QFormerParams, config: QFormerConfig): Map<string, tf.Tensor> {
+  const names = leavesOf(describeQFormer(describeOnlyReader('fixture'), config)).map((leaf) => (leaf as Weight).name);
+  const named = new Map<string, tf.Tensor>();
+  leavesOf(params).forEach((tensor, index) => {
+    if (![...named.values()].includes(tensor as tf.Tensor)) named.set(names[index]!, tensor as tf.Tensor);
+  });
+  return named;
 }
