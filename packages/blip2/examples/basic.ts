@@ -1,13 +1,25 @@
-// node packages/blip2/examples/basic.ts MODEL IMAGE
 import '@tensorflow/tfjs-backend-wasm';
-import process from 'node:process';
 import * as tf from '@tensorflow/tfjs-core';
-import { caption, loadBlip2 } from 'blip2/node';
-
-const [folder, image] = process.argv.slice(2);
-if (folder === undefined || image === undefined) throw new Error('usage: basic.ts MODEL IMAGE');
+import { randomWeights } from '@blip2/core';
+import { imageProcessorOfSize } from '@blip2/image';
+import { createQFormer, describeQFormer, QFORMER_MATCHING } from '@blip2/qformer';
+import { createVisionEncoder, describeVisionTransformer, EVA_VIT_G } from '@blip2/vision-encoder';
+import { createBlip2, embedImages } from 'blip2';
 
 await tf.setBackend('wasm');
-using model = await loadBlip2(folder);
-const [written] = await caption(model, image);
-console.log(written!.text);
+const vision = { ...EVA_VIT_G, imageSize: 56, width: 64, layers: 2, layersInCheckpoint: 2, heads: 4, feedForwardWidth: 128 };
+const bridge = { ...QFORMER_MATCHING, width: 48, layers: 2, heads: 4, feedForwardWidth: 96, imageFeatureWidth: 64 };
+const visionEncoder = await createVisionEncoder(
+  randomWeights((reader) => describeVisionTransformer(reader, vision)),
+  vision,
+);
+const qformer = await createQFormer(
+  randomWeights((reader) => describeQFormer(reader, bridge)),
+  bridge,
+);
+const model = createBlip2({ visionEncoder, qformer, imageProcessor: imageProcessorOfSize(56) }, { name: 'a random model' });
+
+const image = { width: 80, height: 60, data: Uint8Array.from({ length: 80 * 60 * 3 }, (_, index) => index) };
+const queries = await embedImages(model, image);
+console.log(queries.shape); // [1, 32, 256]: one unit vector for each query
+model.dispose();
