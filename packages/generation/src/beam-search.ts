@@ -71,12 +71,10 @@ export async function beamSearch(
   for (let length = 1; open.length > 0; length++) {
     let row = 0;
     for (const search of open) {
-      const scores = search.running.map(({ tokenIds, score }) => {
-        const logProbabilities = logSoftmax(logits[row++]!); // [vocab]
-        const ruled = applySequenceRules(logProbabilities, promptIds[search.prompt]!, tokenIds, settings);
-        return ruled.map((logProbability) => logProbability + score);
+      const logProbabilities = search.running.map(({ tokenIds }) => {
+        return applySequenceRules(logSoftmax(logits[row++]!), promptIds[search.prompt]!, tokenIds, settings);
       }); // running beams × [vocab]
-      advance(search, scores, row - search.running.length, length, settings);
+      advance(search, logProbabilities, row - search.running.length, length, settings);
     }
     open = open.filter((search) => !search.done);
     const beams = open.flatMap((search) => search.running);
@@ -95,13 +93,13 @@ export async function beamSearch(
 /**
  * One step of one prompt's search.
  *
- * @param scores - For each running beam, Σ log p with each next token, `[usable vocab]`.
+ * @param logProbabilities - For each running beam, log p of each next token as the rules leave it, `[vocab]`.
  * @param firstRow - The session's row of the first running beam.
  * @param length - New tokens of a candidate, from 1.
  */
 function advance(
   search: PromptSearch,
-  scores: readonly Float64Array[],
+  logProbabilities: readonly Float64Array[],
   firstRow: number,
   length: number,
   settings: DecodingSettings,
@@ -109,7 +107,7 @@ function advance(
   const { beams, endTokenIds, maxNewTokens, lengthPenalty } = settings;
   // At most n · B of these can end, so at least B can go on.
   const width = Math.max(2, 1 + endTokenIds.size) * beams;
-  const candidates = bestExtensions(search.running, scores, firstRow, width);
+  const candidates = bestExtensions(search.running, logProbabilities, firstRow, width);
   const isComplete = ({ tokenIds }: RunningBeam): boolean => length === maxNewTokens || endTokenIds.has(tokenIds.at(-1)!);
   // A complete candidate behind the first B does not count: the others only keep the search B beams wide.
   const completed = candidates.slice(0, beams).filter(isComplete);
@@ -122,12 +120,15 @@ function advance(
 /** The best `count` extensions of the running beams by one token, best first; the lower beam and id first among equals. */
 function bestExtensions(
   running: readonly RunningBeam[],
-  scores: readonly Float64Array[],
+  logProbabilities: readonly Float64Array[],
   firstRow: number,
   count: number,
 ): RunningBeam[] {
   return running
-    .flatMap((beam, index) => topIndices(scores[index]!, count).map((id) => ({ beam, index, id, score: scores[index]![id]! })))
+    .flatMap((beam, index) => {
+      const row = logProbabilities[index]!;
+      return topIndices(row, count).map((id) => ({ beam, index, id, score: beam.score + row[id]! }));
+    })
     .toSorted((left, right) => right.score - left.score) // stable
     .slice(0, count)
     .map(({ beam, index, id, score }) => ({ tokenIds: [...beam.tokenIds, id], score, row: firstRow + index }));

@@ -19,7 +19,7 @@ export type ScoreRow = Float32Array | Float64Array;
 export function logSoftmax(logits: ArrayLike<number>): Float64Array {
   const size = logits.length;
   let highest = Number.NEGATIVE_INFINITY;
-  for (let id = 0; id < size; id++) highest = Math.max(highest, logits[id]!);
+  for (let id = 0; id < size; id++) if (logits[id]! > highest) highest = logits[id]!;
   let sum = 0;
   for (let id = 0; id < size; id++) sum += Math.exp(logits[id]! - highest);
   const logSum = highest + Math.log(sum);
@@ -93,17 +93,28 @@ export function keepTopP<Row extends ScoreRow>(scores: Row, p: number): Row {
   if (p >= 1) return result;
   const probabilities = logSoftmax(scores).map(Math.exp); // [vocab]
   // A token goes when it and all less likely ones together have at most 1 − p, so when the likelier ones reach p.
-  // Few tokens reach p in a trained model: ask for more and more of the best instead of sorting the vocabulary.
-  for (let count = Math.min(64, scores.length); ; count = Math.min(count * 4, scores.length)) {
-    const best = topIndices(probabilities, count, 'higher-first');
-    let mass = 0;
-    let kept = 0;
-    while (kept < best.length && (kept === 0 || mass < p)) mass += probabilities[best[kept++]!]!;
-    if (mass < p && count < scores.length) continue;
-    const stays = new Set(best.slice(0, kept));
-    for (let id = 0; id < result.length; id++) if (!stays.has(id)) result[id] = Number.NEGATIVE_INFINITY;
-    return result;
+  const { least, ties } = leastKept(probabilities, p);
+  let left = ties;
+  for (let id = result.length - 1; id >= 0; id--) {
+    const probability = probabilities[id]!;
+    if (probability < least || (probability === least && left-- <= 0)) result[id] = Number.NEGATIVE_INFINITY;
   }
+  return result;
+}
+
+/** In a trained model so many tokens nearly always reach p; finding them spares sorting the vocabulary. */
+const LIKELY_TOKENS = 256;
+
+/** The least probability among the likeliest tokens that together reach `p`, and how many of them have it. */
+function leastKept(probabilities: Float64Array, p: number): { least: number; ties: number } {
+  const likely = Float64Array.from(topIndices(probabilities, LIKELY_TOKENS), (id) => probabilities[id]!); // descending
+  const reaches = likely.reduce((sum, probability) => sum + probability, 0) >= p;
+  const descending = reaches ? likely : probabilities.toSorted().toReversed();
+  let mass = 0;
+  let kept = 0;
+  while (kept < descending.length && (kept === 0 || mass < p)) mass += descending[kept++]!;
+  const least = descending[kept - 1]!;
+  return { least, ties: descending.subarray(0, kept).filter((probability) => probability === least).length };
 }
 
 function copyOf<Row extends ScoreRow>(scores: Row): Row {
