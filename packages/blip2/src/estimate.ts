@@ -114,7 +114,6 @@ function streamedParts(
     'text embeddings',
     'heads',
     'language projection',
-    'ln_vision',
     'vision encoder',
   ]);
   return { perImageBytes, perTokenBytes };

@@ -30,13 +30,13 @@ describe('official configurations have the published parameter counts', () => {
     const counts = (model: OfficialModel): Record<string, number> =>
       Object.fromEntries(inspectOfficial(model).parts.map(({ part, parameters }) => [part, parameters]));
     expect(counts('blip2-opt-2.7b')).toEqual({
-      'vision encoder': 985_952_256 - 2 * 1408,
-      ln_vision: 2 * 1408,
+      'vision encoder': 985_952_256,
       'query tokens': 24_576,
       'Q-Former': 105_137_664,
       'language projection': 1_968_640,
       'language model': 2_651_678_720,
     });
+    expect(inspectOfficial('blip2-opt-2.7b').parts[0]).toMatchObject({ part: 'vision encoder', trainable: 2 * 1408 }); // ln_vision
     expect(counts('blip2-itm-vit-g')).toMatchObject({ 'Q-Former': 161_825_280, 'text embeddings': 23_834_880 });
     expect(counts('blip2-opt-2.7b-coco')['vision encoder']! - counts('blip2-opt-2.7b')['vision encoder']!).toBe(420 * 1408);
     expect(counts('blip2-opt-6.7b')['language model']).toBe(6_658_605_056);

@@ -28,15 +28,13 @@ export interface Inspection {
   readonly unused: readonly string[];
 }
 
-/** Trained in stage 2, beside the frozen image encoder and language model. Source: section 1 of the paper, `ln_vision` as in LAVIS. */
-const TRAINED: ReadonlySet<Part> = new Set([
-  'ln_vision',
-  'query tokens',
-  'Q-Former',
-  'text embeddings',
-  'heads',
-  'language projection',
-]);
+/**
+ * What stage 2 trains beside the frozen image encoder and language model: the Q-Former, its projections and heads, and
+ * `ln_vision`, the norm behind the image encoder. Source: section 3 of the paper; `ln_vision` as in LAVIS.
+ */
+function isTrained(name: string): boolean {
+  return name.startsWith('vision_model.post_layernorm.') || !/^(vision_model|language_model)\./.test(name);
+}
 
 /**
  * Counts a model's parameters from its configuration, part by part; no weights are needed.
@@ -79,7 +77,9 @@ function inspect(expected: readonly TakenWeight[], source: WeightSource | undefi
 
 function inspectPart(part: Part, weights: readonly TakenWeight[], source: WeightSource | undefined): InspectedPart {
   const parameters = weights.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
-  const counted = { part, parameters, trainable: TRAINED.has(part) ? parameters : 0 };
+  const trained = weights.filter(({ name }) => isTrained(name));
+  const trainable = trained.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const counted = { part, parameters, trainable };
   if (source === undefined) return counted;
   const stored = weights.flatMap(({ name }) => source.get(name) ?? []);
   const dtypes: Record<string, number> = {};

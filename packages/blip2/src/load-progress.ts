@@ -4,7 +4,6 @@ import { type Part, partOf, storedBytes } from './parts.ts';
 /** Which stage's loader reads a part. */
 const STAGE_OF: Readonly<Record<Part, string>> = {
   'vision encoder': 'vision encoder',
-  ln_vision: 'Q-Former',
   'query tokens': 'Q-Former',
   'Q-Former': 'Q-Former',
   'text embeddings': 'Q-Former',

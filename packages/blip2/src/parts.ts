@@ -4,7 +4,6 @@ import { listSome, sizeOf, WeightsError } from '@blip2/core';
 /** The parts of a checkpoint, in the order in which an image meets them. */
 export const PARTS = [
   'vision encoder',
-  'ln_vision',
   'query tokens',
   'Q-Former',
   'text embeddings',
@@ -17,7 +16,6 @@ export type Part = (typeof PARTS)[number];
 
 /** Which names belong to which part; the first pattern that matches counts. One place, for loading, progress and inspection. */
 const PART_PATTERNS: readonly (readonly [RegExp, Part])[] = [
-  [/^vision_model\.post_layernorm\./, 'ln_vision'],
   [/^vision_model\./, 'vision encoder'],
   [/^query_tokens$/, 'query tokens'],
   [/^qformer\./, 'Q-Former'],

@@ -6,7 +6,7 @@ import { type Output, progressListener } from './output.ts';
 import { type ChoiceOption, type Defaulted, type FlagOption, type TextOption, UsageError, type Values } from './command-line.ts';
 
 /** Options of every verb. */
-export type CommonOptionTable = { readonly model: TextOption; readonly revision: Defaulted<TextOption> } & {
+export type CommonOptionTable = { readonly model: TextOption; readonly revision: TextOption } & {
   readonly [Name in 'engine' | 'backend' | 'dtype']: Defaulted<ChoiceOption>;
 } & { readonly [Name in 'offline' | 'allowSlow' | 'json' | 'help']: FlagOption };
 
@@ -15,7 +15,11 @@ export const COMMON_OPTIONS: CommonOptionTable = {
   engine: { type: 'choice', choices: ['eager'], description: 'how the model is executed', default: 'eager' },
   backend: { type: 'choice', choices: ['wasm', 'cpu', 'webgpu'], description: 'tfjs backend', default: 'wasm' },
   dtype: { type: 'choice', choices: ['fp32'], description: 'number format of computation', default: 'fp32' },
-  revision: { type: 'text', hint: 'REVISION', description: 'branch, tag or commit of a Hub repository', default: 'main' },
+  revision: {
+    type: 'text',
+    hint: 'REVISION',
+    description: 'branch, tag or commit of a Hub repository; default: the pinned one, else main',
+  },
   offline: { type: 'flag', description: 'use the local cache only' },
   allowSlow: { type: 'flag', description: 'start also when the estimate says that it will take very long' },
   json: { type: 'flag', description: 'one JSON object a line on standard output' },

@@ -18,7 +18,17 @@ export const inspectCommand: Command = defineCommand({
     for (const { part, parameters, trainable, storedBytes, dtypes } of inspection.parts) {
       session.output.result(
         { part, parameters, trainable, storedBytes, dtypes },
-        [part.padEnd(20), number(parameters), trainable > 0 ? 'trained' : 'frozen ', size(storedBytes), formats(dtypes)]
+        [
+          part.padEnd(20),
+          number(parameters),
+          trainable === 0
+            ? 'frozen       '
+            : trainable === parameters
+              ? 'trained      '
+              : `${trainable.toLocaleString('en')} trained`.padEnd(13),
+          size(storedBytes),
+          formats(dtypes),
+        ]
           .join('  ')
           .trimEnd(),
       );
@@ -28,7 +38,7 @@ export const inspectCommand: Command = defineCommand({
     const licences = licencesOf(name);
     const share = `${number(trainable)}  trained (${((100 * trainable) / parameters).toFixed(2)} %)`;
     const lines = [
-      `${'total'.padEnd(20)}  ${number(parameters)}           ${size(storedBytes)}`,
+      `${'total'.padEnd(20)}  ${number(parameters)}                 ${size(storedBytes)}`,
       `${''.padEnd(20)}  ${share}`,
       ...(licences === undefined ? [] : [`licences: ${licences}`]),
       ...(missing.length > 0 ? [`missing: ${missing.join(', ')}`] : []),
@@ -65,7 +75,10 @@ async function inspectModel(name: string, values: CommonValues, { abortSignal, o
 
 function licencesOf(name: string): string | undefined {
   const id = officialModel(name);
-  return id === undefined ? undefined : OFFICIAL_REPOSITORIES[`Salesforce/${id}`].licence;
+  if (id === undefined) return undefined;
+  const { licence, languageModelLicence, languageModel } = OFFICIAL_REPOSITORIES[`Salesforce/${id}`];
+  const own = licence ?? 'not established; see its model card';
+  return languageModelLicence === undefined ? own : `${own}; ${languageModel} inside: ${languageModelLicence}`;
 }
 
 function total({ parts }: Inspection): number | undefined {
