@@ -42,6 +42,21 @@ it('the version of Node in pnpm-workspace.yaml is the one that package.json inst
   expect(readFileSync(join(ROOT, 'pnpm-workspace.yaml'), 'utf8')).toContain(`nodeVersion: ${devDependencies?.['node']}\n`);
 });
 
+it('docs/dependencies.md lists every direct dependency at the version that is installed', () => {
+  const manifests = globSync(['package.json', '{packages,testing}/*/package.json', '{testing,benchmarks,demo}/package.json'], {
+    cwd: ROOT,
+  });
+  const declared = manifests
+    .map((path) => readManifest(join(ROOT, path, '..')))
+    .flatMap((one) => Object.keys({ ...one.dependencies, ...one.peerDependencies, ...one.devDependencies }))
+    .filter((one) => !one.startsWith('@blip2/') && !OURS.has(one));
+  const page = readFileSync(join(ROOT, 'docs/dependencies.md'), 'utf8');
+  const listed = [...page.matchAll(/^\| `([^`]+)` \| ([^ ]+) \|/gm)].map(([, one, version]) => `${one}@${version}`);
+  expect(listed.map((one) => one.slice(0, one.lastIndexOf('@'))).toSorted()).toEqual([...new Set(declared)].toSorted());
+  const locked = readFileSync(join(ROOT, 'pnpm-lock.yaml'), 'utf8');
+  expect(listed.filter((one) => !new RegExp(`^  '?${one.replaceAll('.', '\\.')}(\\(.*\\))?'?:`, 'm').test(locked))).toEqual([]);
+});
+
 describe.each(PUBLIC_PACKAGES)('$name', ({ name, folder, manifest }) => {
   const isLibrary = name !== '@blip2/cli'; // the command is an application: it chooses a backend and runs on Node
   const files = sourceFiles(folder, manifest);
@@ -117,7 +132,7 @@ describe.each(PUBLIC_PACKAGES)('$name', ({ name, folder, manifest }) => {
         ['what it is and who should not use it', /^# .+\n+(?:(?!^#)[^])*?\b(not|instead|no need)\b/im],
         ['how to install it', /^(npm (install|i)|npx) .*/m],
         ['ten lines that print something', /^```(js|ts)\n[^]*?console\.log[^]*?^```/m],
-        ['the shapes of inputs and outputs', /\[[a-z0-9·]+(, ?[\w·×]+)*\]|→|►/i],
+        ['the shapes of inputs and outputs', /^## .*(shape|comes out)|\[[a-z0-9·]+(, ?[\w·×]+)*\]|→|►/im],
         ['a table of options', /^\|.+\|\n\| ?:?-+/m],
         ['backends, runtimes, memory and size, measured', /\b\d[\d.,]* ?(ms|s|MB|kB|KB|GB|KiB|MiB)\b/],
         ['accuracy and the command that reproduces it', /vitest|npm test|pnpm/],
@@ -135,7 +150,7 @@ describe.each(PUBLIC_PACKAGES)('$name', ({ name, folder, manifest }) => {
 
     it('speaks to those who install it', () => {
       expect(text).toContain(name === 'blip2' ? 'npm install blip2' : name);
-      expect(text).not.toMatch(/\bTODO\b|\bTBD\b|\bFIXME\b/);
+      expect(text).not.toMatch(/\b(TODO|TBD|FIXME)\b|^[A-Z_]{6,}$|\b[A-Z]+_(MEASURED|SIZE|EXAMPLE)\b/m);
     });
   });
 
