@@ -1,6 +1,7 @@
 import { ConfigError } from '@blip2/core';
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { optConfigSchema, parseOptConfig, parseT5Config, t5ConfigSchema, type LanguageConfigJson } from './language-config.ts';
+import { quote } from '../json/parse-json.ts';
 import { assertModelType } from './model-type.ts';
 import {
   blip2VisionConfigSchema,
@@ -11,15 +12,17 @@ import {
   type VisionConfigJson,
 } from './vision-config.ts';
 import {
+  completed,
   count,
-  epsilon,
   fieldOf,
   headsDivide,
+  positive,
   probability,
   tokenId,
   validate,
   withDefault,
   type ParseOptions,
+  type Schema,
 } from './validate.ts';
 
 /** `qformer_config`, complete. */
@@ -68,82 +71,84 @@ export interface Blip2ConfigJson {
 export type ModelConfigJson = Blip2ConfigJson | LanguageConfigJson | ClipVisionConfigJson;
 
 /** Source: transformers, `Blip2QFormerConfig`. Early matching models spell the last field `qformer_text_input`. */
-const qformerConfigSchema = z
-  .looseObject({
-    model_type: withDefault(z.literal('blip_2_qformer'), 'blip_2_qformer'),
-    vocab_size: withDefault(count, 30522),
-    hidden_size: withDefault(count, 768),
-    num_hidden_layers: withDefault(count, 12),
-    num_attention_heads: withDefault(count, 12),
-    intermediate_size: withDefault(count, 3072),
-    hidden_act: withDefault(z.string(), 'gelu'),
-    hidden_dropout_prob: withDefault(probability, 0.1),
-    attention_probs_dropout_prob: withDefault(probability, 0.1),
-    max_position_embeddings: withDefault(count, 512),
-    layer_norm_eps: withDefault(epsilon, 1e-12),
-    initializer_range: withDefault(z.number(), 0.02),
-    pad_token_id: withDefault(tokenId, 0),
-    cross_attention_frequency: withDefault(count, 2),
-    encoder_hidden_size: withDefault(count, 1408),
-    use_qformer_text_input: z.boolean().nullish(),
-    qformer_text_input: z.boolean().nullish(),
-  })
-  .superRefine(headsDivide('hidden_size'))
-  .transform(({ use_qformer_text_input: current, qformer_text_input: early, ...config }) => ({
+const qformerConfigSchema: Schema<QFormerConfigJson> = completed(
+  z
+    .looseObject({
+      model_type: withDefault(z.literal('blip_2_qformer'), 'blip_2_qformer'),
+      vocab_size: withDefault(count, 30522),
+      hidden_size: withDefault(count, 768),
+      num_hidden_layers: withDefault(count, 12),
+      num_attention_heads: withDefault(count, 12),
+      intermediate_size: withDefault(count, 3072),
+      hidden_act: withDefault(z.string(), 'gelu'),
+      hidden_dropout_prob: withDefault(probability, 0.1),
+      attention_probs_dropout_prob: withDefault(probability, 0.1),
+      max_position_embeddings: withDefault(count, 512),
+      layer_norm_eps: withDefault(positive, 1e-12),
+      initializer_range: withDefault(z.number(), 0.02),
+      pad_token_id: withDefault(tokenId, 0),
+      cross_attention_frequency: withDefault(count, 2),
+      encoder_hidden_size: withDefault(count, 1408),
+      use_qformer_text_input: z.nullish(z.boolean()),
+      qformer_text_input: z.nullish(z.boolean()),
+    })
+    .check(headsDivide('hidden_size')),
+  ({ use_qformer_text_input: current, qformer_text_input: early, ...config }) => ({
     ...config,
     use_qformer_text_input: current ?? early ?? false,
-  }));
+  }),
+);
 
 /** One of several schemas by `model_type`; the first where it is absent. */
-function byModelType<Config>(schemas: Readonly<Record<string, z.ZodType<Config>>>): z.ZodType<Config> {
-  const [fallback] = Object.keys(schemas) as [string];
-  return z.unknown().transform((json, context) => {
-    const type = fieldOf(json, 'model_type') ?? fallback;
-    const schema = Object.hasOwn(schemas, String(type)) ? schemas[String(type)] : undefined;
+function byModelType<Config>(schemas: Readonly<Record<string, Schema<Config>>>): Schema<Config> {
+  const known = Object.keys(schemas);
+  const choose = z.transform((json: unknown, { issues }: z.core.ParsePayload): Config => {
+    const type = String(fieldOf(json, 'model_type') ?? known[0]);
+    const schema = Object.hasOwn(schemas, type) ? schemas[type] : undefined;
     if (schema === undefined) {
-      const known = Object.keys(schemas).map((name) => `'${name}'`);
-      context.addIssue({ code: 'custom', path: ['model_type'], message: `expected ${known.join(' or ')}` });
+      issues.push({ code: 'custom', path: ['model_type'], message: `expected ${known.map(quote).join(' or ')}`, input: json });
       return z.NEVER;
     }
-    const result = schema.safeParse(json ?? {});
-    if (result.success) return result.data;
-    for (const issue of result.error.issues) context.addIssue({ code: 'custom', path: issue.path, message: issue.message });
-    return z.NEVER;
+    const result = z.safeParse(schema, json ?? {});
+    if (!result.success) issues.push(...result.error.issues.map((issue) => ({ ...issue, input: json }) as z.core.$ZodRawIssue));
+    return result.data ?? z.NEVER;
   });
+  return z.prefault(choose, {});
 }
 
-const visionSchema: z.ZodType<VisionConfigJson> = byModelType<VisionConfigJson>({
+const visionSchema: Schema<VisionConfigJson> = byModelType<VisionConfigJson>({
   blip_2_vision_model: blip2VisionConfigSchema,
   clip_vision_model: clipVisionConfigSchema,
 });
-const languageSchema: z.ZodType<LanguageConfigJson> = byModelType<LanguageConfigJson>({
+const languageSchema: Schema<LanguageConfigJson> = byModelType<LanguageConfigJson>({
   opt: optConfigSchema,
   t5: t5ConfigSchema,
 });
 
 /** Source: transformers, `Blip2Config`. The image token has two spellings. */
-const blip2ConfigSchema: z.ZodType<Blip2ConfigJson> = z
-  .looseObject({
+const blip2ConfigSchema: Schema<Blip2ConfigJson> = completed(
+  z.looseObject({
     model_type: withDefault(z.literal('blip-2'), 'blip-2'),
     num_query_tokens: withDefault(count, 32),
     image_text_hidden_size: withDefault(count, 256),
-    image_token_index: tokenId.nullish(),
-    image_token_id: tokenId.nullish(),
-    use_decoder_only_language_model: z.boolean().nullish(),
+    image_token_index: z.nullish(tokenId),
+    image_token_id: z.nullish(tokenId),
+    use_decoder_only_language_model: z.nullish(z.boolean()),
     initializer_factor: withDefault(z.number(), 1),
     initializer_range: withDefault(z.number(), 0.02),
-    tie_word_embeddings: z.boolean().nullish(),
-    vision_config: visionSchema.prefault({}),
-    qformer_config: z.preprocess((json) => json ?? {}, qformerConfigSchema),
-    text_config: languageSchema.prefault({}),
-  })
-  .transform(({ image_token_index: index, image_token_id: id, ...config }) => ({
+    tie_word_embeddings: z.nullish(z.boolean()),
+    vision_config: visionSchema,
+    qformer_config: byModelType({ blip_2_qformer: qformerConfigSchema }),
+    text_config: languageSchema,
+  }),
+  ({ image_token_index: index, image_token_id: id, ...config }) => ({
     ...config,
     image_token_index: index ?? id ?? null,
     use_decoder_only_language_model: config.text_config.model_type === 'opt',
     tie_word_embeddings: config.tie_word_embeddings ?? config.text_config.tie_word_embeddings,
     qformer_config: { ...config.qformer_config, encoder_hidden_size: config.vision_config.hidden_size },
-  }));
+  }),
+);
 
 /**
  * Completes the configuration of a BLIP-2 model.

@@ -1,6 +1,17 @@
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { assertModelType } from './model-type.ts';
-import { count, endTokenIds, epsilon, headsDivide, probability, tokenId, validate, withDefault } from './validate.ts';
+import {
+  completed,
+  count,
+  endTokenIds,
+  headsDivide,
+  positive,
+  probability,
+  tokenId,
+  validate,
+  withDefault,
+  type Schema,
+} from './validate.ts';
 
 /** Configuration of OPT, complete. */
 export interface OptConfigJson {
@@ -67,36 +78,38 @@ export interface T5ConfigJson {
 export type LanguageConfigJson = OptConfigJson | T5ConfigJson;
 
 /** Source: transformers, `OPTConfig`. */
-export const optConfigSchema: z.ZodType<OptConfigJson> = z
-  .looseObject({
-    model_type: withDefault(z.literal('opt'), 'opt'),
-    vocab_size: withDefault(count, 50272),
-    hidden_size: withDefault(count, 768),
-    ffn_dim: withDefault(count, 3072),
-    num_hidden_layers: withDefault(count, 12),
-    num_attention_heads: withDefault(count, 12),
-    word_embed_proj_dim: count.nullish(),
-    max_position_embeddings: withDefault(count, 2048),
-    do_layer_norm_before: withDefault(z.boolean(), true),
-    _remove_final_layer_norm: withDefault(z.boolean(), false),
-    enable_bias: withDefault(z.boolean(), true),
-    layer_norm_elementwise_affine: withDefault(z.boolean(), true),
-    activation_function: withDefault(z.string(), 'relu'),
-    dropout: withDefault(probability, 0.1),
-    attention_dropout: withDefault(probability, 0),
-    layerdrop: withDefault(probability, 0),
-    init_std: withDefault(z.number(), 0.02),
-    pad_token_id: withDefault(tokenId, 1),
-    bos_token_id: withDefault(tokenId, 2),
-    eos_token_id: withDefault(endTokenIds, 2),
-    tie_word_embeddings: withDefault(z.boolean(), true),
-  })
-  .superRefine(headsDivide('hidden_size'))
-  .transform((config) => ({ ...config, word_embed_proj_dim: config.word_embed_proj_dim ?? config.hidden_size }));
+export const optConfigSchema: Schema<OptConfigJson> = completed(
+  z
+    .looseObject({
+      model_type: withDefault(z.literal('opt'), 'opt'),
+      vocab_size: withDefault(count, 50272),
+      hidden_size: withDefault(count, 768),
+      ffn_dim: withDefault(count, 3072),
+      num_hidden_layers: withDefault(count, 12),
+      num_attention_heads: withDefault(count, 12),
+      word_embed_proj_dim: z.nullish(count),
+      max_position_embeddings: withDefault(count, 2048),
+      do_layer_norm_before: withDefault(z.boolean(), true),
+      _remove_final_layer_norm: withDefault(z.boolean(), false),
+      enable_bias: withDefault(z.boolean(), true),
+      layer_norm_elementwise_affine: withDefault(z.boolean(), true),
+      activation_function: withDefault(z.string(), 'relu'),
+      dropout: withDefault(probability, 0.1),
+      attention_dropout: withDefault(probability, 0),
+      layerdrop: withDefault(probability, 0),
+      init_std: withDefault(z.number(), 0.02),
+      pad_token_id: withDefault(tokenId, 1),
+      bos_token_id: withDefault(tokenId, 2),
+      eos_token_id: withDefault(endTokenIds, 2),
+      tie_word_embeddings: withDefault(z.boolean(), true),
+    })
+    .check(headsDivide('hidden_size')),
+  (config) => ({ ...config, word_embed_proj_dim: config.word_embed_proj_dim ?? config.hidden_size }),
+);
 
 /** Source: transformers, `T5Config`. */
-export const t5ConfigSchema: z.ZodType<T5ConfigJson> = z
-  .looseObject({
+export const t5ConfigSchema: Schema<T5ConfigJson> = completed(
+  z.looseObject({
     model_type: withDefault(z.literal('t5'), 't5'),
     vocab_size: withDefault(count, 32128),
     d_model: withDefault(count, 512),
@@ -104,26 +117,26 @@ export const t5ConfigSchema: z.ZodType<T5ConfigJson> = z
     d_ff: withDefault(count, 2048),
     num_heads: withDefault(count, 8),
     num_layers: withDefault(count, 6),
-    num_decoder_layers: count.nullish(),
+    num_decoder_layers: z.nullish(count),
     feed_forward_proj: withDefault(
-      z.string().regex(/^(?:gated-)?[a-z_]+$/, "expected an activation such as 'relu', or 'gated-gelu'"),
+      z.string().check(z.regex(/^(?:gated-)?[a-z_]+$/, "expected an activation such as 'relu', or 'gated-gelu'")),
       'relu',
     ),
-    dense_act_fn: z.string().nullish(),
-    is_gated_act: z.boolean().nullish(),
+    dense_act_fn: z.nullish(z.string()),
+    is_gated_act: z.nullish(z.boolean()),
     relative_attention_num_buckets: withDefault(count, 32),
     relative_attention_max_distance: withDefault(count, 128),
     dropout_rate: withDefault(probability, 0.1),
-    layer_norm_epsilon: withDefault(epsilon, 1e-6),
+    layer_norm_epsilon: withDefault(positive, 1e-6),
     initializer_factor: withDefault(z.number(), 1),
     tie_word_embeddings: withDefault(z.boolean(), true),
-    scale_decoder_outputs: z.boolean().nullish(),
+    scale_decoder_outputs: z.nullish(z.boolean()),
     pad_token_id: withDefault(tokenId, 0),
     eos_token_id: withDefault(endTokenIds, 1),
-    bos_token_id: tokenId.nullish(),
-    decoder_start_token_id: tokenId.nullish(),
-  })
-  .transform((config) => {
+    bos_token_id: z.nullish(tokenId),
+    decoder_start_token_id: z.nullish(tokenId),
+  }),
+  (config) => {
     const { feed_forward_proj: projection, pad_token_id: padTokenId } = config;
     // For old files `gated-gelu` means the tanh form; the reference keeps this, and lets an explicit field win.
     const activation = projection === 'gated-gelu' ? 'gelu_new' : projection.replace('gated-', '');
@@ -136,7 +149,8 @@ export const t5ConfigSchema: z.ZodType<T5ConfigJson> = z
       bos_token_id: config.bos_token_id ?? null,
       decoder_start_token_id: config.decoder_start_token_id ?? padTokenId,
     };
-  });
+  },
+);
 
 /**
  * Completes the configuration of an OPT model.

@@ -1,5 +1,17 @@
-import { z } from 'zod';
-import { count, endTokenIds, fieldOf, probability, tokenId, validate, withDefault } from './validate.ts';
+import * as z from 'zod/mini';
+import {
+  completed,
+  count,
+  endTokenIds,
+  fieldOf,
+  positive,
+  probability,
+  tokenId,
+  validate,
+  wholeNumber,
+  withDefault,
+  type Schema,
+} from './validate.ts';
 
 /** `generation_config.json`: defaults for decoding. A field that the file leaves out is absent. */
 export interface GenerationConfigJson {
@@ -53,27 +65,25 @@ export interface ProcessorConfigJson {
   readonly image_token?: string | null;
 }
 
-const wholeNumber = z.int('expected a whole number').min(0, 'expected 0 or more');
-
-const generationConfigSchema: z.ZodType<GenerationConfigJson> = z.looseObject({
-  bos_token_id: tokenId.nullish(),
-  eos_token_id: endTokenIds.nullish(),
-  pad_token_id: tokenId.nullish(),
-  decoder_start_token_id: tokenId.nullish(),
-  max_length: wholeNumber.nullish(),
-  max_new_tokens: wholeNumber.nullish(),
-  min_length: wholeNumber.nullish(),
-  min_new_tokens: wholeNumber.nullish(),
-  num_beams: count.nullish(),
-  num_return_sequences: count.nullish(),
-  do_sample: z.boolean().nullish(),
-  temperature: z.number().positive('expected a positive number').nullish(),
-  top_k: wholeNumber.nullish(),
-  top_p: probability.nullish(),
-  repetition_penalty: z.number().positive('expected a positive number').nullish(),
-  length_penalty: z.number().nullish(),
-  no_repeat_ngram_size: wholeNumber.nullish(),
-  early_stopping: z.union([z.boolean(), z.literal('never')], "expected true, false or 'never'").nullish(),
+const generationConfigSchema: Schema<GenerationConfigJson> = z.looseObject({
+  bos_token_id: z.nullish(tokenId),
+  eos_token_id: z.nullish(endTokenIds),
+  pad_token_id: z.nullish(tokenId),
+  decoder_start_token_id: z.nullish(tokenId),
+  max_length: z.nullish(wholeNumber),
+  max_new_tokens: z.nullish(wholeNumber),
+  min_length: z.nullish(wholeNumber),
+  min_new_tokens: z.nullish(wholeNumber),
+  num_beams: z.nullish(count),
+  num_return_sequences: z.nullish(count),
+  do_sample: z.nullish(z.boolean()),
+  temperature: z.nullish(positive),
+  top_k: z.nullish(wholeNumber),
+  top_p: z.nullish(probability),
+  repetition_penalty: z.nullish(positive),
+  length_penalty: z.nullish(z.number()),
+  no_repeat_ngram_size: z.nullish(wholeNumber),
+  early_stopping: z.nullish(z.union([z.boolean(), z.literal('never')], "expected true, false or 'never'")),
 });
 
 const RESAMPLE = "expected 0 to 5, Pillow's number of a filter";
@@ -89,22 +99,22 @@ const cropSchema = z.union([count, rectangle], 'expected pixels, or an object wi
 const CLIP_MEAN: [number, number, number] = [0.48145466, 0.4578275, 0.40821073];
 const CLIP_STD: [number, number, number] = [0.26862954, 0.26130258, 0.27577711];
 
-const preprocessorConfigSchema: z.ZodType<PreprocessorConfigJson> = z
-  .looseObject({
+const preprocessorConfigSchema: Schema<PreprocessorConfigJson> = completed(
+  z.looseObject({
     image_processor_type: withDefault(z.string(), 'BlipImageProcessor'),
     do_convert_rgb: withDefault(z.boolean(), true),
     do_resize: withDefault(z.boolean(), true),
-    size: sizeSchema.nullish(),
-    resample: withDefault(z.int().min(0, RESAMPLE).max(5, RESAMPLE), 3),
-    do_center_crop: z.boolean().nullish(),
-    crop_size: cropSchema.nullish(),
+    size: z.nullish(sizeSchema),
+    resample: withDefault(z.int(RESAMPLE).check(z.gte(0, RESAMPLE), z.lte(5, RESAMPLE)), 3),
+    do_center_crop: z.nullish(z.boolean()),
+    crop_size: z.nullish(cropSchema),
     do_rescale: withDefault(z.boolean(), true),
     rescale_factor: withDefault(z.number(), 1 / 255),
     do_normalize: withDefault(z.boolean(), true),
     image_mean: withDefault(channels, CLIP_MEAN),
     image_std: withDefault(channels, CLIP_STD),
-  })
-  .transform((config) => {
+  }),
+  (config) => {
     const isClip = config.image_processor_type.startsWith('CLIP');
     const crop = config.crop_size ?? (isClip ? 224 : null);
     return {
@@ -113,7 +123,8 @@ const preprocessorConfigSchema: z.ZodType<PreprocessorConfigJson> = z
       do_center_crop: config.do_center_crop ?? isClip,
       crop_size: typeof crop === 'number' ? { height: crop, width: crop } : crop,
     };
-  });
+  },
+);
 
 /** A single number is the shorter edge for CLIP's processor and a square for BLIP's, whose default is 384. */
 function completeSize(size: number | ImageSizeJson | null | undefined, isClip: boolean): ImageSizeJson {
@@ -122,10 +133,15 @@ function completeSize(size: number | ImageSizeJson | null | undefined, isClip: b
   return isClip ? { shortest_edge: pixels } : { height: pixels, width: pixels };
 }
 
-const processorConfigSchema: z.ZodType<ProcessorConfigJson> = z.looseObject({
-  processor_class: z.string().nullish(),
-  num_query_tokens: count.nullish(),
-  image_token: z.preprocess((token) => (typeof token === 'string' ? token : fieldOf(token, 'content')), z.string().nullish()),
+const processorConfigSchema: Schema<ProcessorConfigJson> = z.looseObject({
+  processor_class: z.nullish(z.string()),
+  num_query_tokens: z.nullish(count),
+  image_token: z.optional(
+    z.pipe(
+      z.transform((token: unknown) => (typeof token === 'string' ? token : fieldOf(token, 'content'))),
+      z.nullish(z.string()),
+    ),
+  ),
 });
 
 /**

@@ -1,5 +1,5 @@
 import { ConfigError, type Checkpoint } from '@blip2/core';
-import type { z } from 'zod';
+import type { $ZodType } from 'zod/v4/core';
 import type { ReadOptions } from '../bytes/byte-source.ts';
 import { decodeUtf8, parseJsonText } from '../json/parse-json.ts';
 import { parseBlip2Config, parseModelConfig, type Blip2ConfigJson, type ModelConfigJson } from './blip2-config.ts';
@@ -15,8 +15,8 @@ import { fieldOf, validate, type ParseOptions } from './validate.ts';
 
 /** How {@link readJsonFile} reads. */
 export interface ReadJsonOptions<Value> extends ReadOptions {
-  /** Checks and types the value. @default any JSON is taken */
-  readonly schema?: z.ZodType<Value>;
+  /** A schema of `zod` or `zod/mini` that checks and types the value. @default any JSON is taken */
+  readonly schema?: $ZodType<Value>;
   /** A missing file gives `undefined`. @default false, which makes it an error */
   readonly optional?: boolean;
 }

@@ -1,5 +1,5 @@
 import { ConfigError } from '@blip2/core';
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { quote } from '../json/parse-json.ts';
 
 /** How configurations are parsed. */
@@ -10,27 +10,41 @@ export interface ParseOptions {
   readonly visionLayerNormEpsilon?: number;
 }
 
+/** A schema that gives values of one type, whatever it takes. */
+export type Schema<Value> = z.ZodMiniType<Value, unknown>;
+
 /** A size or a number of things: a whole number of at least one. */
-export const count: z.ZodType<number> = z.int('expected a whole number').min(1, 'expected at least 1');
+export const count: Schema<number> = z.int('expected a whole number').check(z.gte(1, 'expected at least 1'));
+
+/** A number that may be zero. */
+export const wholeNumber: Schema<number> = z.int('expected a whole number').check(z.gte(0, 'expected 0 or more'));
 
 /** A token id. */
-export const tokenId: z.ZodType<number> = z.int('expected a token id').min(0, 'expected a token id, 0 or more');
+export const tokenId: Schema<number> = z.int('expected a token id').check(z.gte(0, 'expected a token id, 0 or more'));
 
 /** One end token or several. */
-export const endTokenIds: z.ZodType<number | number[]> = z.union(
-  [tokenId, z.array(tokenId).min(1)],
+export const endTokenIds: Schema<number | number[]> = z.union(
+  [tokenId, z.array(tokenId).check(z.minLength(1))],
   'expected a token id or a list of them',
 );
 
 /** A probability, such as of dropout. */
-export const probability: z.ZodType<number> = z.number().min(0, 'expected 0 to 1').max(1, 'expected 0 to 1');
+export const probability: Schema<number> = z.number().check(z.gte(0, 'expected 0 to 1'), z.lte(1, 'expected 0 to 1'));
 
-/** A small positive number that keeps a division finite. */
-export const epsilon: z.ZodType<number> = z.number().positive('expected a positive number');
+/** A number above zero, such as what keeps a division finite. */
+export const positive: Schema<number> = z.number().check(z.gt(0, 'expected a positive number'));
 
 /** A field that may be absent or null, and then has the value that the reference implementation takes. */
-export function withDefault<Value>(schema: z.ZodType<Value>, value: Value): z.ZodType<Value, Value | null | undefined> {
-  return schema.nullish().transform((given) => given ?? value) as z.ZodType<Value, Value | null | undefined>;
+export function withDefault<Value>(schema: Schema<Value>, value: Value): Schema<Value> {
+  return z.pipe(
+    z.nullish(schema),
+    z.transform((given) => given ?? value),
+  );
+}
+
+/** A schema with a last step that completes what it gave. */
+export function completed<Given, Value>(schema: z.ZodMiniType<Given, unknown>, complete: (given: Given) => Value): Schema<Value> {
+  return z.pipe(schema, z.transform(complete));
 }
 
 /**
@@ -39,13 +53,12 @@ export function withDefault<Value>(schema: z.ZodType<Value>, value: Value): z.Zo
  * @param fileName - For messages.
  * @throws {ConfigError} naming up to five fields, what they hold and what was expected.
  */
-export function validate<Value>(schema: z.ZodType<Value>, json: unknown, fileName: string): Value {
-  const result = schema.safeParse(json);
+export function validate<Value>(schema: z.core.$ZodType<Value>, json: unknown, fileName: string): Value {
+  const result = z.core.safeParse(schema, json);
   if (result.success) return result.data;
   const issues = result.error.issues.map((issue) => {
     const path = issue.path.map(String);
-    const expected = issue.message.replace(/^Invalid input: /, '').replace(/, received .*$/, '');
-    return `${path.length === 0 ? 'the file' : path.join('.')} is ${describe(valueAt(json, issue.path))}, ${expected}`;
+    return `${path.length === 0 ? 'the file' : path.join('.')} is ${describe(valueAt(json, issue.path))}, ${expectation(issue)}`;
   });
   const more = issues.length > 5 ? ` and ${issues.length - 5} more problems` : '';
   throw new ConfigError(
@@ -53,16 +66,26 @@ export function validate<Value>(schema: z.ZodType<Value>, json: unknown, fileNam
   );
 }
 
+/** What a schema wanted, in words, whether or not the schema's library brought words of its own. */
+function expectation(issue: z.core.$ZodIssue): string {
+  if (issue.message !== 'Invalid input') return issue.message.replace(/^Invalid input: /, '').replace(/, received .*$/, '');
+  if (issue.code === 'invalid_type') return `expected ${issue.expected}`;
+  return issue.code === 'invalid_value'
+    ? `expected ${issue.values.map((value) => quote(String(value))).join(' or ')}`
+    : 'expected another value';
+}
+
 /**
  * Refuses heads that do not divide the width they share.
  * @param widthKey - The field with the width.
  */
-export function headsDivide(widthKey: string): (config: Record<string, unknown>, context: z.RefinementCtx) => void {
-  return (config, context) => {
-    const width = config[widthKey] as number;
-    const heads = config['num_attention_heads'] as number;
+export function headsDivide(widthKey: string): (payload: z.core.ParsePayload<Record<string, unknown>>) => void {
+  return ({ value, issues }) => {
+    const width = value[widthKey] as number;
+    const heads = value['num_attention_heads'] as number;
     if (heads < 1 || width % heads === 0) return; // fewer than one is reported already
-    context.addIssue({ code: 'custom', path: ['num_attention_heads'], message: `expected a divisor of ${widthKey}, ${width}` });
+    const message = `expected a divisor of ${widthKey}, ${width}`;
+    issues.push({ code: 'custom', path: ['num_attention_heads'], message, input: value });
   };
 }
 

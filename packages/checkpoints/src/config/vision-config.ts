@@ -1,5 +1,15 @@
-import { z } from 'zod';
-import { count, epsilon, fieldOf, headsDivide, probability, validate, withDefault, type ParseOptions } from './validate.ts';
+import * as z from 'zod/mini';
+import {
+  count,
+  fieldOf,
+  headsDivide,
+  positive,
+  probability,
+  validate,
+  withDefault,
+  type ParseOptions,
+  type Schema,
+} from './validate.ts';
 import { assertModelType } from './model-type.ts';
 
 /** `vision_config` of BLIP-2, complete. The EVA-CLIP ViT-g/14 of the released models unless the file says otherwise. */
@@ -41,7 +51,7 @@ export interface ClipVisionConfigJson {
 export type VisionConfigJson = Blip2VisionConfigJson | ClipVisionConfigJson;
 
 /** Source: transformers, `Blip2VisionConfig`. */
-export const blip2VisionConfigSchema: z.ZodType<Blip2VisionConfigJson> = z
+export const blip2VisionConfigSchema: Schema<Blip2VisionConfigJson> = z
   .looseObject({
     model_type: withDefault(z.literal('blip_2_vision_model'), 'blip_2_vision_model'),
     hidden_size: withDefault(count, 1408),
@@ -51,15 +61,15 @@ export const blip2VisionConfigSchema: z.ZodType<Blip2VisionConfigJson> = z
     image_size: withDefault(count, 224),
     patch_size: withDefault(count, 14),
     hidden_act: withDefault(z.string(), 'gelu'),
-    layer_norm_eps: withDefault(epsilon, 1e-6),
+    layer_norm_eps: withDefault(positive, 1e-6),
     attention_dropout: withDefault(probability, 0),
     initializer_range: withDefault(z.number(), 1e-10),
     qkv_bias: withDefault(z.boolean(), true),
   })
-  .superRefine(headsDivide('hidden_size'));
+  .check(headsDivide('hidden_size'));
 
 /** Source: transformers, `CLIPVisionConfig`. */
-export const clipVisionConfigSchema: z.ZodType<ClipVisionConfigJson> = z
+export const clipVisionConfigSchema: Schema<ClipVisionConfigJson> = z
   .looseObject({
     model_type: withDefault(z.literal('clip_vision_model'), 'clip_vision_model'),
     hidden_size: withDefault(count, 768),
@@ -71,12 +81,12 @@ export const clipVisionConfigSchema: z.ZodType<ClipVisionConfigJson> = z
     image_size: withDefault(count, 224),
     patch_size: withDefault(count, 32),
     hidden_act: withDefault(z.string(), 'quick_gelu'),
-    layer_norm_eps: withDefault(epsilon, 1e-5),
+    layer_norm_eps: withDefault(positive, 1e-5),
     attention_dropout: withDefault(probability, 0),
     initializer_range: withDefault(z.number(), 0.02),
     initializer_factor: withDefault(z.number(), 1),
   })
-  .superRefine(headsDivide('hidden_size'));
+  .check(headsDivide('hidden_size'));
 
 /**
  * Completes the configuration of a CLIP vision model, alone or inside a whole CLIP model's `config.json`.
