@@ -1,5 +1,6 @@
 import { ConfigError } from '@blip2/core';
 import * as z from 'zod/mini';
+import { safeParse } from 'zod/v4/core';
 import { quote } from '../json/parse-json.ts';
 
 /** How configurations are parsed. */
@@ -54,7 +55,7 @@ export function completed<Given, Value>(schema: z.ZodMiniType<Given, unknown>, c
  * @throws {ConfigError} naming up to five fields, what they hold and what was expected.
  */
 export function validate<Value>(schema: z.core.$ZodType<Value>, json: unknown, fileName: string): Value {
-  const result = z.core.safeParse(schema, json);
+  const result = safeParse(schema, json);
   if (result.success) return result.data;
   const issues = result.error.issues.map((issue) => {
     const path = issue.path.map(String);
