@@ -186,6 +186,26 @@ describe('errors', () => {
     }));
 });
 
+it('leaves no tensors behind when weights cannot be read in the middle of a pass', async () => {
+  const checkpoint = await openCheckpointFolder(fixturePath('models/blip2-itm'));
+  const json: unknown = JSON.parse(new TextDecoder().decode(await checkpoint.readFile('config.json')));
+  const unreadable: WeightSource = {
+    ...checkpoint.weights,
+    get(name) {
+      const weight = checkpoint.weights.get(name);
+      if (weight === undefined || !name.startsWith('qformer.encoder.layer.3.')) return weight;
+      return { ...weight, read: () => Promise.reject(new Error('the disk is gone')) };
+    },
+  };
+  const features = imageFeatures();
+  const broken = expectNoLeak(async () => {
+    using qformer = await createQFormer(unreadable, qformerConfigFromJson(json), { budget: new WeightBudget(0) });
+    await qformer.encodeQueries(features, { text, returnLayers: true, returnAttention: true });
+  });
+  await expect(broken).rejects.toThrow('the disk is gone');
+  checkpoint.dispose();
+});
+
 describe('loading', () => {
   it('reports progress in bytes and can be stopped', async () => {
     const checkpoint = await openCheckpointFolder(fixturePath('models/blip2-itm'));

@@ -78,6 +78,23 @@ describe.each(budgets)('%s weights', (_, budget) => {
   });
 });
 
+it('leaves no tensors behind when weights cannot be read in the middle', async () => {
+  const unreadable: WeightSource = {
+    ...weights,
+    get(name) {
+      const weight = weights.get(name);
+      if (weight === undefined || !name.includes('layers.2.mlp')) return weight;
+      return { ...weight, read: () => Promise.reject(new Error('the disk is gone')) };
+    },
+  };
+  const images = randomImages(1);
+  const broken = expectNoLeak(async () => {
+    using encoder = await createVisionEncoder(unreadable, config, { budget: new WeightBudget(0) });
+    await encoder.encode(images, { returnLayers: true });
+  });
+  await expect(broken).rejects.toThrow('the disk is gone');
+});
+
 describe('createVisionEncoder', () => {
   it('reports loading in bytes: monotone, one total, complete at the end', async () => {
     const events: Progress[] = [];
