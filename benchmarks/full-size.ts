@@ -32,6 +32,9 @@ const model = values.model as OfficialModel;
 const folder = values.folder ?? join(tmpdir(), `${model}-random-fp16`);
 const IMAGE = fileURLToPath(new URL('../testing/fixtures/models/preprocessing/images/big.png', import.meta.url));
 
+/** A million normal-looking numbers, read from a different place for each weight: drawing a billion would take minutes. */
+const POOL: Float32Array = Float32Array.from({ length: 1 << 20 }, seededNormals());
+
 if (values.measure) await measure();
 else {
   if (!existsSync(join(folder, 'config.json'))) await writeRandomCheckpoint();
@@ -55,9 +58,6 @@ async function writeRandomCheckpoint(): Promise<void> {
   await writeFile(join(folder, 'config.json'), JSON.stringify(BLIP2_CONFIGS[model], undefined, 1)); // last: its presence says that all is there
   console.log(`written in ${seconds(performance.now() - begin)}`);
 }
-
-/** A million normal-looking numbers, read from a different place for each weight: drawing a billion would take minutes. */
-const POOL: Float32Array = Float32Array.from({ length: 1 << 20 }, seededNormals());
 
 function seededNormals(): () => number {
   const random = seededRandom(1);

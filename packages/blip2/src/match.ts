@@ -10,6 +10,7 @@ import {
   withTensorScope,
 } from '@blip2/core';
 import type { RgbImage } from '@blip2/image';
+import { contrastiveSimilarity } from '@blip2/qformer';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 import type { Blip2 } from './blip2.ts';
@@ -112,20 +113,6 @@ export async function encodeTextFeatures(model: Blip2, tokens: readonly number[]
     const encoded = scope.own(await model.qformer.encodeText(batch, options)); // [texts, tokens, width]
     const projected = scope.own(await model.qformer.projectText(encoded, options)); // [texts, tokens, contrastiveWidth]
     return tidy(() => tf.reshape(tf.slice(projected, [0, 0, 0], [-1, 1, -1]), [batch.ids.length, -1]) as Tensor2D); // [texts, contrastiveWidth]
-  });
-}
-
-/**
- * The contrastive similarity of section 3.2: the best query speaks for the image.
- * @param queries - `[images, queries, contrastiveWidth]`, normalised
- * @param texts - `[texts, contrastiveWidth]`, normalised
- * @returns `[images, texts]`
- */
-export function contrastiveSimilarity(queries: Tensor3D, texts: Tensor2D): Tensor2D {
-  return tidy(() => {
-    const [images, perImage, width] = queries.shape;
-    const products = tf.matMul(tf.reshape(queries, [images * perImage, width]), tf.transpose(texts)); // [images·queries, texts]
-    return tf.max(tf.reshape(products, [images, perImage, texts.shape[0]]), 1) as Tensor2D; // [images, texts]
   });
 }
 

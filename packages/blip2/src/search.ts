@@ -1,9 +1,10 @@
 import { InputError, type RunOptions, withTensorScope } from '@blip2/core';
+import { contrastiveSimilarity } from '@blip2/qformer';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor3D } from '@tensorflow/tfjs-core';
 import type { Blip2 } from './blip2.ts';
 import { encodeImages, type ImageSource, readImage } from './image-input.ts';
-import { contrastiveSimilarity, encodeImageQueries, encodeTextFeatures, matchingLogits, tokenizeTexts } from './match.ts';
+import { encodeImageQueries, encodeTextFeatures, matchingLogits, tokenizeTexts } from './match.ts';
 
 /** One image of a ranking. */
 export interface SearchHit {
