@@ -19,6 +19,7 @@ export default defineConfig({
         test: {
           name: 'suites',
           include: ['testing/suites/**/*.test.ts'],
+          globalSetup: ['testing/suites/build-packages.ts'],
           testTimeout: 300_000,
           hookTimeout: 300_000,
         },

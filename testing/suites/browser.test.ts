@@ -7,7 +7,7 @@ import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CaptioningResult, GenerationRequest, PageUnderTest, PlainTensor } from '../browser/src/main.ts';
 import { serveFolders, type StaticServer } from './static-server.ts';
-import { buildPackages, ROOT } from './workspace.ts';
+import { ROOT } from './workspace.ts';
 
 /** Where Chromium usually is; `BLIP2_CHROMIUM` names another. */
 const CHROMIUM = [
@@ -51,7 +51,6 @@ async function call<Name extends keyof PageUnderTest>(
 }
 
 async function openPage(): Promise<void> {
-  buildPackages();
   await build({ configFile: join(ROOT, 'testing/browser/vite.config.ts'), build: { outDir: built, emptyOutDir: true } });
   server = await serveFolders({ '/fixtures/': fixturePath('models'), '/': built });
   browser = await chromium.launch({ executablePath: CHROMIUM!, args: FLAGS });

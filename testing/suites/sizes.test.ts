@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { buildPackages, PUBLIC_PACKAGES, run } from './workspace.ts';
+import { PUBLIC_PACKAGES, run } from './workspace.ts';
 
 interface Measured {
   readonly name: string;
@@ -11,7 +11,6 @@ interface Measured {
 describe('what each entry point costs when it is bundled', () => {
   let measured: Measured[] = [];
   beforeAll(() => {
-    buildPackages();
     const { stdout, stderr } = run('size-limit', ['--json']); // exits with 1 when a limit is exceeded
     try {
       measured = JSON.parse(stdout) as Measured[];

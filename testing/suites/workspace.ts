@@ -50,6 +50,15 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
+const ENVIRONMENT: NodeJS.ProcessEnv = {
+  ...process.env,
+  npm_config_loglevel: 'error',
+  npm_config_package: undefined, // an npx around the tests would tell the ones inside what to run
+  TURBO_TELEMETRY_DISABLED: '1',
+  NO_COLOR: '1',
+  FORCE_COLOR: undefined,
+};
+
 /** Runs a command and waits for it. */
 export function run(command: string, args: readonly string[], options: { cwd?: string; timeoutMs?: number } = {}): CommandResult {
   const { status, stdout, stderr, error } = spawnSync(command, args, {
@@ -57,7 +66,7 @@ export function run(command: string, args: readonly string[], options: { cwd?: s
     encoding: 'utf8',
     timeout: options.timeoutMs ?? 240_000,
     maxBuffer: 64 * 1024 * 1024,
-    env: { ...process.env, npm_config_loglevel: 'error', TURBO_TELEMETRY_DISABLED: '1', NO_COLOR: '1', FORCE_COLOR: undefined },
+    env: ENVIRONMENT,
     shell: process.platform === 'win32',
   });
   if (error) throw error;
@@ -75,9 +84,4 @@ export function runOrThrow(command: string, args: readonly string[], options: { 
 export function pnpm(...args: readonly string[]): string {
   const { packageManager } = readManifest(ROOT) as Manifest & { packageManager: string };
   return runOrThrow('npx', ['--yes', packageManager, ...args]);
-}
-
-/** Builds every package into its `dist`; what is built already is not built again. */
-export function buildPackages(): void {
-  pnpm('run', 'build', '--output-logs=errors-only');
 }
