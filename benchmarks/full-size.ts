@@ -68,10 +68,10 @@ function randomWeight({ name, shape }: TakenWeight, index: number): Weight {
   const isNorm = shape.length === 1 && name.endsWith('.weight');
   const scale = shape.length === 1 ? 0.02 : 1 / Math.sqrt(shape.at(-1)!);
   const read = (): Promise<Float32Array> => {
-    const values = new Float32Array(sizeOf(shape));
+    const drawn = new Float32Array(sizeOf(shape));
     const offset = (index * 7919) % POOL.length;
-    for (let i = 0; i < values.length; i++) values[i] = (isNorm ? 1 : 0) + scale * POOL[(i + offset) & (POOL.length - 1)]!;
-    return Promise.resolve(values);
+    for (let i = 0; i < drawn.length; i++) drawn[i] = (isNorm ? 1 : 0) + scale * POOL[(i + offset) & (POOL.length - 1)]!;
+    return Promise.resolve(drawn);
   };
   return { name, dtype: 'F32', shape, read, rows: () => Promise.reject(new Error('not needed to write')) as never };
 }

@@ -143,7 +143,7 @@ describe('memory', () => {
     expect(model.languageModel).toBeDefined();
     expect(new Set(events.map(({ totalBytes }) => totalBytes)).size).toBe(1);
     expect(events.map(({ loadedBytes }) => loadedBytes)).toEqual(
-      events.map(({ loadedBytes }) => loadedBytes).sort((a, b) => a - b),
+      events.map(({ loadedBytes }) => loadedBytes).toSorted((a, b) => a - b),
     );
     expect(events.at(-1)!.loadedBytes).toBe(events.at(-1)!.totalBytes);
     expect(new Set(events.map(({ part }) => part))).toEqual(new Set(['language model', 'Q-Former', 'vision encoder']));

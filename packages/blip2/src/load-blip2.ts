@@ -92,25 +92,21 @@ async function loadStages(
   const { parts = {}, abortSignal } = options;
   const budget = options.budget ?? new WeightBudget(options.weightBudgetBytes);
   const progress = new LoadProgress(checkpoint.weights, options.onProgress);
-  const load = async <S extends Stage>(
-    given: S | undefined,
-    name: string,
-    load: (options: RunOptions & PlacementOptions) => Promise<S>,
-  ): Promise<S> => {
+  const load = async <S extends Stage>(given: S | undefined, name: string, loader: StageLoader<S>): Promise<S> => {
     if (given !== undefined) return given;
-    const stage = await load({ budget, abortSignal, onProgress: progress.listener(name) });
+    const stage = await loader(checkpoint, { budget, abortSignal, onProgress: progress.listener(name) });
     loaded.push(stage);
     return stage;
   };
   const writes = parts.languageModel !== undefined || checkpoint.weights.names.some((name) => partOf(name) === 'language model');
-  const languageModel = writes
-    ? await load(parts.languageModel, 'language model', (part) => loadLanguageModel(checkpoint, part))
-    : undefined;
-  const qformer = await load(parts.qformer, 'Q-Former', (part) => loadQFormer(checkpoint, part));
-  const visionEncoder = await load(parts.visionEncoder, 'vision encoder', (part) => loadVisionEncoder(checkpoint, part));
+  const languageModel = writes ? await load<LanguageModel>(parts.languageModel, 'language model', loadLanguageModel) : undefined;
+  const qformer = await load<QFormer>(parts.qformer, 'Q-Former', loadQFormer);
+  const visionEncoder = await load<VisionEncoder>(parts.visionEncoder, 'vision encoder', loadVisionEncoder);
   progress.complete();
   return { visionEncoder, qformer, languageModel };
 }
+
+type StageLoader<S extends Stage> = (checkpoint: Checkpoint, options: RunOptions & PlacementOptions) => Promise<S>;
 
 async function loadProcessors(
   checkpoint: Checkpoint,

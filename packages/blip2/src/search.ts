@@ -57,7 +57,7 @@ export async function search(
   const tokens = tokenizeTexts(model, text, 'search');
   const cache = new FeatureCache(model, images, featureCacheBytes);
   const cosines = await nearest(model, images.length, tokens, cache, options);
-  const byCosine = cosines.map((itc, index) => ({ index, itc })).sort((a, b) => b.itc - a.itc || a.index - b.index);
+  const byCosine = cosines.map((itc, index) => ({ index, itc })).toSorted((a, b) => b.itc - a.itc || a.index - b.index);
   const scored: Omit<SearchHit, 'rank'>[] = [];
   for (const [place, hit] of byCosine.entries()) {
     if (place >= rerank) {
@@ -71,7 +71,7 @@ export async function search(
     );
     scored.push({ ...hit, itmLogit, score: itmLogit + hit.itc });
   }
-  return scored.sort((a, b) => b.score - a.score || a.index - b.index).map((hit, index) => ({ rank: index + 1, ...hit }));
+  return scored.toSorted((a, b) => b.score - a.score || a.index - b.index).map((hit, index) => ({ rank: index + 1, ...hit }));
 }
 
 /** The first pass: cosine similarity of the text with each image. */

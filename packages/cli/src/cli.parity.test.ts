@@ -172,7 +172,7 @@ describe('blip2-itm', () => {
         image: imageFile(image),
         score: golden.get('itm.logits').data[2 * pair + 1]! + golden.get('itc.logits_per_image').data[pair]!,
       };
-    }).sort((a, b) => b.score - a.score);
+    }).toSorted((a, b) => b.score - a.score);
     expect(lines.map(({ rank, image }) => [rank, image])).toEqual(scores.map(({ image }, index) => [index + 1, image]));
     expect(lines.map(({ score }) => score)).toBeAllclose(
       scores.map(({ score }) => score),

@@ -19,7 +19,7 @@ export async function listImages(names: readonly string[]): Promise<string[]> {
 /** The image files of a folder, by name. */
 export async function listFolder(folder: string): Promise<string[]> {
   const entries = await readdir(folder);
-  const files = entries.filter((entry) => IMAGE_FILE.test(entry)).sort();
+  const files = entries.filter((entry) => IMAGE_FILE.test(entry)).toSorted();
   if (files.length > 0) return files.map((file) => join(folder, file));
   throw new ImageError(
     `The folder '${folder}' has no images (it has ${entries.length} other entries). Expected .jpg, .png, .webp, .gif or .avif files.`,
