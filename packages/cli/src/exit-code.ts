@@ -22,8 +22,10 @@ export function exitCodeOf(error: unknown): ExitCode {
   }
 }
 
-function isPassing({ status }: DownloadError): boolean {
-  return status === undefined || status >= 500 || status === 429;
+/** True for what the network did: a server's own failure, or a broken line, which the error then has as its cause. */
+function isPassing({ status, cause }: DownloadError): boolean {
+  if (DownloadError.isInstance(cause)) return isPassing(cause);
+  return status === undefined ? cause !== undefined : status >= 500 || status === 429;
 }
 
 /** True for the error of an aborted call. */
