@@ -19,6 +19,7 @@ export {
   qformerConfigFromJson,
   type QFormerConfigOptions,
 } from './qformer-config.ts';
+export type { EncodedQueries, EncodeQueriesOptions, LoadedQFormer, WithAttention, WithLayers } from './loaded-qformer.ts';
 export { createQFormer, loadQFormer } from './qformer-model.ts';
 export { describeQFormer, isQFormerWeight } from './qformer-weights.ts';
 export {
