@@ -105,12 +105,12 @@ describe('qformerConfigFromJson', () => {
       `[ConfigError: Q-Former config: model_type is "llama", expected "blip-2". Pass the whole parsed config.json of a BLIP-2 model.]`,
     );
     expect(() => qformerConfigFromJson(null)).toThrowErrorMatchingInlineSnapshot(
-      `[ConfigError: Q-Former config: model_type is undefined, expected "blip-2". Pass the whole parsed config.json of a BLIP-2 model.]`,
+      `[ConfigError: Q-Former config is null, expected an object. Pass the parsed config.json of a model.]`,
     );
     expect(() =>
       qformerConfigFromJson({ model_type: 'blip-2', qformer_config: { hidden_size: -1, hidden_act: 'mish' } }),
     ).toThrowErrorMatchingInlineSnapshot(
-      `[ConfigError: Q-Former config: qformer_config.hidden_size: Too small: expected number to be >0; qformer_config.hidden_act: Invalid option: expected one of "gelu"|"gelu_new"|"gelu_pytorch_tanh"|"quick_gelu"|"relu"|"silu". Check config.json, or download it again.]`,
+      `[ConfigError: qformer_config: hidden_size is -1, expected at least 1; hidden_act is "mish", expected one of gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, relu, silu. Correct config.json, or download it again.]`,
     );
     expect(() =>
       qformerConfigFromJson({ model_type: 'blip-2', qformer_config: { num_attention_heads: 7 } }),

@@ -1,5 +1,6 @@
-import { ACTIVATION_NAMES, type ActivationName, ConfigError, type WeightSource } from '@blip2/core';
-import { z } from 'zod';
+import { type ActivationName, ConfigError, type WeightSource } from '@blip2/core';
+import * as z from 'zod/mini';
+import { activationName, asObject, flag, parseFields, positive, type Schema, size, withDefault } from './config-json.ts';
 
 /** Everything that shapes a Q-Former, and which of its parts there are. */
 export interface QFormerConfig {
@@ -110,44 +111,76 @@ export interface QFormerConfigOptions {
   readonly imageNormEpsilon?: number;
 }
 
-const size = z.number().int().positive();
-const epsilon = z.number().positive();
+/** What a BLIP-2 `config.json` says of its Q-Former; defaults as transformers assumes them. */
+interface Blip2Fields {
+  readonly num_query_tokens: number;
+  readonly image_text_hidden_size: number;
+  readonly qformer: QFormerFields;
+  readonly vision: VisionFields;
+  readonly text: TextFields;
+}
 
-/** Fields that shape the Q-Former; defaults as transformers assumes them for missing ones. */
-const blip2Config = z.object({
-  num_query_tokens: size.default(32),
-  image_text_hidden_size: size.default(256),
-  qformer_config: z
-    .object({
-      vocab_size: size.default(30522),
-      hidden_size: size.default(768),
-      num_hidden_layers: size.default(12),
-      num_attention_heads: size.default(12),
-      intermediate_size: size.default(3072),
-      hidden_act: z.enum(ACTIVATION_NAMES as [ActivationName, ...ActivationName[]]).default('gelu'),
-      layer_norm_eps: epsilon.default(1e-12),
-      max_position_embeddings: size.default(512),
-      cross_attention_frequency: size.default(2),
-      pad_token_id: z.number().int().nonnegative().default(0),
-      use_qformer_text_input: z.boolean().optional(),
-      /** How early files of matching models spell it. */
-      qformer_text_input: z.boolean().optional(),
-    })
-    .prefault({}),
-  vision_config: z
-    .object({ model_type: z.string().optional(), hidden_size: size.optional(), layer_norm_eps: epsilon.optional() })
-    .prefault({}),
-  text_config: z
-    .object({
-      model_type: z.string().default('opt'),
-      hidden_size: size.optional(),
-      d_model: size.optional(),
-      word_embed_proj_dim: size.optional(),
-    })
-    .prefault({}),
+const blip2Fields: Schema<Pick<Blip2Fields, 'num_query_tokens' | 'image_text_hidden_size'>> = z.object({
+  num_query_tokens: withDefault(size, 32),
+  image_text_hidden_size: withDefault(size, 256),
 });
 
-type Blip2Fields = z.infer<typeof blip2Config>;
+interface QFormerFields {
+  readonly vocab_size: number;
+  readonly hidden_size: number;
+  readonly num_hidden_layers: number;
+  readonly num_attention_heads: number;
+  readonly intermediate_size: number;
+  readonly hidden_act: ActivationName;
+  readonly layer_norm_eps: number;
+  readonly max_position_embeddings: number;
+  readonly cross_attention_frequency: number;
+  readonly pad_token_id: number;
+  readonly use_qformer_text_input?: boolean | null;
+  /** How early files of matching models spell it. */
+  readonly qformer_text_input?: boolean | null;
+}
+
+const qformerFields: Schema<QFormerFields> = z.object({
+  vocab_size: withDefault(size, 30522),
+  hidden_size: withDefault(size, 768),
+  num_hidden_layers: withDefault(size, 12),
+  num_attention_heads: withDefault(size, 12),
+  intermediate_size: withDefault(size, 3072),
+  hidden_act: withDefault(activationName, 'gelu'),
+  layer_norm_eps: withDefault(positive, 1e-12),
+  max_position_embeddings: withDefault(size, 512),
+  cross_attention_frequency: withDefault(size, 2),
+  pad_token_id: withDefault(z.int('expected a token id').check(z.gte(0, 'expected a token id, 0 or more')), 0),
+  use_qformer_text_input: z.nullish(flag),
+  qformer_text_input: z.nullish(flag),
+});
+
+interface VisionFields {
+  readonly model_type?: string | null;
+  readonly hidden_size?: number | null;
+  readonly layer_norm_eps?: number | null;
+}
+
+const visionFields: Schema<VisionFields> = z.object({
+  model_type: z.nullish(z.string('expected a name')),
+  hidden_size: z.nullish(size),
+  layer_norm_eps: z.nullish(positive),
+});
+
+interface TextFields {
+  readonly model_type: string;
+  readonly hidden_size?: number | null;
+  readonly d_model?: number | null;
+  readonly word_embed_proj_dim?: number | null;
+}
+
+const textFields: Schema<TextFields> = z.object({
+  model_type: withDefault(z.string('expected a name'), 'opt'),
+  hidden_size: z.nullish(size),
+  d_model: z.nullish(size),
+  word_embed_proj_dim: z.nullish(size),
+});
 
 /**
  * Reads the configuration of a Q-Former from a BLIP-2 `config.json` in Hugging Face's form: `qformer_config`, the
@@ -161,8 +194,8 @@ type Blip2Fields = z.infer<typeof blip2Config>;
  * Source: transformers, `configuration_blip_2.py`, for names and defaults.
  */
 export function qformerConfigFromJson(json: unknown, options: QFormerConfigOptions = {}): QFormerConfig {
-  const fields = parseFields(json);
-  const { qformer_config: qformer, vision_config: vision } = fields;
+  const fields = readFields(json);
+  const { qformer, vision } = fields;
   const isClip = vision.model_type === 'clip_vision_model';
   const config: QFormerConfig = {
     queries: fields.num_query_tokens,
@@ -190,19 +223,21 @@ export function qformerConfigFromJson(json: unknown, options: QFormerConfigOptio
   return config;
 }
 
-function parseFields(json: unknown): Blip2Fields {
-  const modelType = typeof json === 'object' && json !== null && 'model_type' in json ? json.model_type : undefined;
-  if (modelType !== 'blip-2') {
+function readFields(json: unknown): Blip2Fields {
+  const whole = asObject(json, 'Q-Former config');
+  if (whole['model_type'] !== 'blip-2') {
     throw new ConfigError(
-      `Q-Former config: model_type is ${JSON.stringify(modelType)}, expected "blip-2". Pass the whole parsed config.json of a BLIP-2 model.`,
+      `Q-Former config: model_type is ${JSON.stringify(whole['model_type'])}, expected "blip-2". Pass the whole parsed config.json of a BLIP-2 model.`,
     );
   }
-  const result = blip2Config.safeParse(json);
-  if (result.success) return result.data;
-  const problems = result.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
-  throw new ConfigError(`Q-Former config: ${problems.join('; ')}. Check config.json, or download it again.`, {
-    cause: result.error,
-  });
+  const part = <Fields>(schema: Schema<Fields>, name: string): Fields =>
+    parseFields(schema, asObject(whole[name] ?? {}, name), name);
+  return {
+    ...parseFields(blip2Fields, whole, 'Q-Former config'),
+    qformer: part(qformerFields, 'qformer_config'),
+    vision: part(visionFields, 'vision_config'),
+    text: part(textFields, 'text_config'),
+  };
 }
 
 type Parts = Pick<
@@ -212,7 +247,7 @@ type Parts = Pick<
 
 /** Without weights, the two kinds of published models: those that match text, and those that prompt a language model. */
 function partsOf(fields: Blip2Fields, weights: QFormerConfigOptions['weights']): Parts {
-  const { use_qformer_text_input, qformer_text_input } = fields.qformer_config;
+  const { use_qformer_text_input, qformer_text_input } = fields.qformer;
   const readsText = use_qformer_text_input ?? qformer_text_input ?? false;
   const has = (name: string): boolean => weights?.get(name) !== undefined;
   const prompts = !readsText || has('language_projection.weight');
@@ -224,7 +259,7 @@ function partsOf(fields: Blip2Fields, weights: QFormerConfigOptions['weights']):
     hasCaptionHead: readsText && has('cls.predictions.transform.dense.weight'),
     hasTemperature: has('temp'),
     ...(hasHead('vision_projection.weight') && { contrastiveWidth: fields.image_text_hidden_size }),
-    ...(prompts && { promptWidth: promptWidthOf(fields.text_config, weights) }),
+    ...(prompts && { promptWidth: promptWidthOf(fields.text, weights) }),
   };
 }
 
@@ -232,7 +267,7 @@ function partsOf(fields: Blip2Fields, weights: QFormerConfigOptions['weights']):
  * The width of the language model's embeddings. OPT-350m has narrow ones: a projection made for them fits those, one
  * made by transformers the wide hidden state; the weights decide.
  */
-function promptWidthOf(text: Blip2Fields['text_config'], weights: QFormerConfigOptions['weights']): number {
+function promptWidthOf(text: TextFields, weights: QFormerConfigOptions['weights']): number {
   if (text.model_type !== 'opt') return text.d_model ?? text.hidden_size ?? 512;
   const width = text.hidden_size ?? 768;
   const stored = weights?.get('language_projection.weight')?.shape[0];

@@ -66,16 +66,16 @@ describe('visionConfigFromJson', () => {
   it('says what is wrong', () => {
     const eva = { model_type: 'blip_2_vision_model' };
     expect(() => visionConfigFromJson([])).toThrowErrorMatchingInlineSnapshot(
-      `[ConfigError: vision config is an array, expected an object. Pass the parsed config.json of a vision model.]`,
+      `[ConfigError: vision config is an array, expected an object. Pass the parsed config.json of a model.]`,
     );
     expect(() => visionConfigFromJson({ model_type: 'llama' })).toThrowErrorMatchingInlineSnapshot(
       `[ConfigError: vision config: model_type is "llama", expected 'blip-2', 'clip', 'blip_2_vision_model' or 'clip_vision_model'. Pass the config.json of such a model.]`,
     );
     expect(() => visionConfigFromJson({ model_type: 'blip-2', vision_config: 3 })).toThrowErrorMatchingInlineSnapshot(
-      `[ConfigError: vision_config is of type number, expected an object. Check config.json, or download it again.]`,
+      `[ConfigError: vision_config is a number, expected an object. Pass the parsed config.json of a model.]`,
     );
     expect(() => visionConfigFromJson({ ...eva, hidden_size: '1408', hidden_act: 'mish' })).toThrowErrorMatchingInlineSnapshot(
-      `[ConfigError: vision config: hidden_size: Invalid input: expected number, received string; hidden_act: Invalid option: expected one of "gelu"|"gelu_new"|"gelu_pytorch_tanh"|"quick_gelu"|"relu"|"silu". Check config.json, or download it again.]`,
+      `[ConfigError: vision config: hidden_size is "1408", expected a whole number; hidden_act is "mish", expected one of gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, relu, silu. Correct config.json, or download it again.]`,
     );
     expect(() => visionConfigFromJson({ ...eva, num_attention_heads: 15 })).toThrowErrorMatchingInlineSnapshot(
       `[ConfigError: vision config: hidden_size 1408 cannot be split into 15 heads. Correct the configuration.]`,

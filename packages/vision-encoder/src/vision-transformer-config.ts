@@ -1,5 +1,16 @@
-import { ACTIVATION_NAMES, ConfigError, type ActivationName } from '@blip2/core';
-import { z } from 'zod';
+import { type ActivationName, ConfigError } from '@blip2/core';
+import * as z from 'zod/mini';
+import {
+  activationName,
+  asObject,
+  flag,
+  type JsonObject,
+  parseFields,
+  positive,
+  type Schema,
+  size,
+  withDefault,
+} from './config-json.ts';
 
 /** Everything that shapes a Vision Transformer. */
 export interface VisionTransformerConfig {
@@ -96,32 +107,41 @@ export interface VisionConfigOptions {
 /** The vision model inside each kind of model; a `vision_config` may leave its type out. */
 const VISION_MODEL_TYPES: Readonly<Record<string, string>> = { 'blip-2': 'blip_2_vision_model', clip: 'clip_vision_model' };
 
-const size = z.number().int().positive();
-const activationName = z.enum(ACTIVATION_NAMES as [ActivationName, ...ActivationName[]]);
+/** Fields that both families have. */
+interface VisionFields {
+  readonly image_size: number;
+  readonly patch_size: number;
+  readonly hidden_size: number;
+  readonly num_hidden_layers: number;
+  readonly num_attention_heads: number;
+  readonly intermediate_size: number;
+  readonly hidden_act: ActivationName;
+  readonly layer_norm_eps: number;
+}
 
-/** Fields of both families; `.default` gives what transformers assumes for a missing one. */
-const eva = z.object({
-  image_size: size.default(224),
-  patch_size: size.default(14),
-  hidden_size: size.default(1408),
-  num_hidden_layers: size.default(39),
-  num_attention_heads: size.default(16),
-  intermediate_size: size.default(6144),
-  hidden_act: activationName.default('gelu'),
-  layer_norm_eps: z.number().positive().default(1e-6),
-  qkv_bias: z.boolean().default(true),
-  num_channels: z.literal(3).default(3),
+/** Defaults as `Blip2VisionConfig` of transformers has them. */
+const evaFields: Schema<VisionFields & { readonly qkv_bias: boolean }> = z.object({
+  image_size: withDefault(size, 224),
+  patch_size: withDefault(size, 14),
+  hidden_size: withDefault(size, 1408),
+  num_hidden_layers: withDefault(size, 39),
+  num_attention_heads: withDefault(size, 16),
+  intermediate_size: withDefault(size, 6144),
+  hidden_act: withDefault(activationName, 'gelu'),
+  layer_norm_eps: withDefault(positive, 1e-6),
+  qkv_bias: withDefault(flag, true),
 });
-const clip = z.object({
-  image_size: size.default(224),
-  patch_size: size.default(32),
-  hidden_size: size.default(768),
-  num_hidden_layers: size.default(12),
-  num_attention_heads: size.default(12),
-  intermediate_size: size.default(3072),
-  hidden_act: activationName.default('quick_gelu'),
-  layer_norm_eps: z.number().positive().default(1e-5),
-  num_channels: z.literal(3).default(3),
+
+/** Defaults as `CLIPVisionConfig` of transformers has them. */
+const clipFields: Schema<VisionFields> = z.object({
+  image_size: withDefault(size, 224),
+  patch_size: withDefault(size, 32),
+  hidden_size: withDefault(size, 768),
+  num_hidden_layers: withDefault(size, 12),
+  num_attention_heads: withDefault(size, 12),
+  intermediate_size: withDefault(size, 3072),
+  hidden_act: withDefault(activationName, 'quick_gelu'),
+  layer_norm_eps: withDefault(positive, 1e-5),
 });
 
 /**
@@ -136,15 +156,11 @@ const clip = z.object({
  * Source: transformers, `configuration_blip_2.py` and `configuration_clip.py`, for names and defaults.
  */
 export function visionConfigFromJson(json: unknown, options: VisionConfigOptions = {}): VisionTransformerConfig {
-  if (!isObject(json)) {
-    throw new ConfigError(`vision config is ${typeOf(json)}, expected an object. Pass the parsed config.json of a vision model.`);
-  }
-  const outer = json.model_type;
-  const inner = outer === 'blip-2' || outer === 'clip' ? (json.vision_config ?? {}) : json;
-  if (!isObject(inner)) {
-    throw new ConfigError(`vision_config is ${typeOf(inner)}, expected an object. Check config.json, or download it again.`);
-  }
-  const modelType = inner.model_type ?? VISION_MODEL_TYPES[String(outer)];
+  const whole = asObject(json, 'vision config');
+  const outer = whole['model_type'];
+  const isWhole = outer === 'blip-2' || outer === 'clip';
+  const inner = isWhole ? asObject(whole['vision_config'] ?? {}, 'vision_config') : whole;
+  const modelType = inner['model_type'] ?? VISION_MODEL_TYPES[String(outer)];
   const config = modelType === 'clip_vision_model' ? clipConfig(inner) : evaConfig(inner, modelType, options);
   return checked({
     ...config,
@@ -153,14 +169,14 @@ export function visionConfigFromJson(json: unknown, options: VisionConfigOptions
   });
 }
 
-function evaConfig(json: object, modelType: unknown, options: VisionConfigOptions): VisionTransformerConfig {
+function evaConfig(json: JsonObject, modelType: unknown, options: VisionConfigOptions): VisionTransformerConfig {
   if (modelType !== 'blip_2_vision_model') {
     throw new ConfigError(
       `vision config: model_type is ${JSON.stringify(modelType)}, expected 'blip-2', 'clip', 'blip_2_vision_model' or 'clip_vision_model'. ` +
         `Pass the config.json of such a model.`,
     );
   }
-  const fields = parse(eva, json);
+  const fields = parseFields(evaFields, json, 'vision config');
   if (fields.layer_norm_eps === 1e-5 && options.normEpsilon === undefined) {
     const warn = options.onWarning ?? ((message: string) => console.warn(message));
     warn(
@@ -179,8 +195,8 @@ function evaConfig(json: object, modelType: unknown, options: VisionConfigOption
   };
 }
 
-function clipConfig(json: object): VisionTransformerConfig {
-  const fields = parse(clip, json);
+function clipConfig(json: JsonObject): VisionTransformerConfig {
+  const fields = parseFields(clipFields, json, 'vision config');
   return {
     naming: 'clip',
     ...sizes(fields),
@@ -192,13 +208,12 @@ function clipConfig(json: object): VisionTransformerConfig {
   };
 }
 
-type CommonFields = z.infer<typeof clip>;
 type CommonSizes = Pick<
   VisionTransformerConfig,
   'imageSize' | 'patchSize' | 'width' | 'layersInCheckpoint' | 'heads' | 'feedForwardWidth' | 'activation' | 'normEpsilon'
 >;
 
-function sizes(fields: CommonFields): CommonSizes {
+function sizes(fields: VisionFields): CommonSizes {
   return {
     imageSize: fields.image_size,
     patchSize: fields.patch_size,
@@ -223,21 +238,4 @@ function checked(config: VisionTransformerConfig): VisionTransformerConfig {
     fail(`layers is ${layers}, expected a whole number from 1 to ${layersInCheckpoint}`);
   }
   return config;
-}
-
-function parse<Fields>(schema: z.ZodType<Fields>, json: object): Fields {
-  const result = schema.safeParse(json);
-  if (result.success) return result.data;
-  const problems = result.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
-  throw new ConfigError(`vision config: ${problems.join('; ')}. Check config.json, or download it again.`, {
-    cause: result.error,
-  });
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function typeOf(value: unknown): string {
-  return value === null ? 'null' : Array.isArray(value) ? 'an array' : `of type ${typeof value}`;
 }
