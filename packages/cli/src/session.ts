@@ -35,7 +35,7 @@ export interface Session {
 }
 
 /** Estimates above this refuse to start without `--allow-slow`. */
-const SLOW_SECONDS = 30 * 60;
+const SLOW_SECONDS = 10 * 60;
 /** Estimates above this are worth a line before the work starts. */
 const NOTICE_SECONDS = 20;
 

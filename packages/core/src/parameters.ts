@@ -33,8 +33,7 @@ export function sizeInMemory(tree: unknown): number {
 }
 
 /**
- * Reads a described tree into tensors. All reads of the tree are started at once. A weight that occurs twice
- * becomes one tensor.
+ * Reads a described tree into tensors, several weights at once. A weight that occurs twice becomes one tensor.
  *
  * @returns a tree of new tensors; the caller disposes it with `tf.dispose`.
  * On error or abort nothing stays behind.
@@ -44,21 +43,54 @@ export async function materialize<Tree>(
   options: Pick<RunOptions, 'abortSignal'> = {},
 ): Promise<Tree> {
   options.abortSignal?.throwIfAborted();
-  const leaves = [...new Set(leavesOf(described) as Weight[])];
-  const values = await Promise.all(leaves.map((weight) => weight.read(options)));
-  options.abortSignal?.throwIfAborted();
   const tensors = new Map<Weight, Tensor>();
   try {
-    leaves.forEach((weight, index) => {
-      const data = values[index]!;
-      tensors.set(weight, tf.tensor(data, weight.shape.slice(), data instanceof Int32Array ? 'int32' : 'float32'));
-      values[index] = new Float32Array(0); // the copy in tfjs is the only one kept
-    });
+    for (const weights of groupsInReach([...new Set(leavesOf(described) as Weight[])])) {
+      const values = await Promise.all(weights.map((weight) => weight.read(options)));
+      options.abortSignal?.throwIfAborted();
+      weights.forEach((weight, index) => {
+        tensors.set(weight, toTensor(weight, values[index]!));
+        values[index] = new Float32Array(0); // the copy in tfjs is the only one kept
+      });
+    }
   } catch (cause) {
     tf.dispose([...tensors.values()]);
     throw cause;
   }
   return replaceLeaves(described, tensors) as Tree;
+}
+
+/** Bytes of values that are read at once, before they are handed to the backend: what a block costs beside itself. */
+const READ_AT_ONCE_BYTES = 256 * 1024 ** 2;
+
+/** Weights in order, in groups that may be read at once; a weight over the limit is a group alone. */
+function groupsInReach(weights: readonly Weight[]): Weight[][] {
+  const groups: Weight[][] = [];
+  let free = 0;
+  for (const weight of weights) {
+    const sizeBytes = 4 * sizeOf(weight.shape);
+    if (groups.length === 0 || sizeBytes > free) {
+      groups.push([]);
+      free = READ_AT_ONCE_BYTES;
+    }
+    groups.at(-1)!.push(weight);
+    free -= sizeBytes;
+  }
+  return groups;
+}
+
+function toTensor({ name, shape }: Weight, values: Float32Array | Int32Array): Tensor {
+  try {
+    return tf.tensor(values, shape.slice(), values instanceof Int32Array ? 'int32' : 'float32');
+  } catch (cause) {
+    // What the wasm backend says when its heap is full.
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new ResourceError(
+      `The memory of the ${tf.getBackend()} backend is full: there is no room for '${name}' (${(values.byteLength / 1e6).toFixed(0)} MB) ` +
+        `beside ${(tf.memory().numBytes / 1e9).toFixed(1)} GB of tensors. Load the model with a smaller weight budget, or take a smaller model.`,
+      { cause },
+    );
+  }
 }
 
 function replaceLeaves(tree: unknown, tensors: ReadonlyMap<unknown, Tensor>): unknown {
@@ -109,6 +141,9 @@ export function defaultWeightBudget(backend: string): number {
   return backend === 'wasm' ? 2.5 * 1024 ** 3 : Number.POSITIVE_INFINITY;
 }
 
+/** Streamed bytes up to which the next block is read while one computes: two layers of OPT-2.7B, but not of OPT-6.7B. */
+const READ_AHEAD_BYTES = 0.75 * 1024 ** 3;
+
 /** Where blocks keep their weights. */
 export interface PlacementOptions {
   /** Shared by all parts of a model, so that they do not each take the whole memory. @default a new `WeightBudget()` */
@@ -147,9 +182,14 @@ export class ParameterBlock<Tree> {
     options.abortSignal?.throwIfAborted();
   }
 
-  /** Starts reading a streamed block ahead of its use, so that the file is read while another block computes. */
-  prefetch(): void {
-    if (this.#disposed || this.#tree !== undefined) return;
+  /**
+   * Starts reading a streamed block ahead of its use, so that the file is read while another block computes. Does
+   * nothing where the two together would crowd the memory.
+   *
+   * @param besideBytes - What the block that computes takes, if it streams too.
+   */
+  prefetch(besideBytes = 0): void {
+    if (this.#disposed || this.#tree !== undefined || this.sizeBytes + besideBytes > READ_AHEAD_BYTES) return;
     this.#acquire(undefined).catch(() => undefined); // the error comes again, to the caller, in `use`
   }
 
@@ -292,7 +332,7 @@ export async function runBlocks<Tree, State extends Tensor>(
       }
       const current = state;
       state = await block.use((params) => {
-        blocks[index + 1]?.prefetch();
+        blocks[index + 1]?.prefetch(block.resident ? 0 : block.sizeBytes);
         return tf.tidy(() => step(params, current, index));
       }, options);
       if (current !== hidden && current !== state) current.dispose();
