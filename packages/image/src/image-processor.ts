@@ -1,5 +1,5 @@
 import { ConfigError } from '@blip2/core';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ImageSize } from './rgb-image.ts';
 
 /** One number for red, green and blue. */
