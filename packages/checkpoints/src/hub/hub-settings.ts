@@ -47,12 +47,15 @@ export interface HubSettings {
   readonly idleTimeoutMs: number;
 }
 
+/** Environment variables, as `process.env` has them. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
 /**
  * Fills in what the options leave open, from the environment variables that huggingface_hub reads too.
  *
  * @throws {ConfigError} for an endpoint that is no http address or a token that cannot stand in a header.
  */
-export function hubSettings(options: HubOptions, environment: NodeJS.ProcessEnv = process.env): HubSettings {
+export function hubSettings(options: HubOptions, environment: Environment = process.env): HubSettings {
   return {
     revision: options.revision,
     cacheFolder: resolve(options.cacheFolder ?? defaultCacheFolder(environment)),
@@ -75,7 +78,7 @@ export function hubSettings(options: HubOptions, environment: NodeJS.ProcessEnv 
  * @example
  * console.log(defaultCacheFolder()); // /home/me/.cache/huggingface/hub
  */
-export function defaultCacheFolder(environment: NodeJS.ProcessEnv = process.env): string {
+export function defaultCacheFolder(environment: Environment = process.env): string {
   const named = environment['HF_HUB_CACHE'] || environment['HUGGINGFACE_HUB_CACHE'];
   if (named) return expand(named, environment);
   if (environment['HF_HOME']) return join(expand(environment['HF_HOME'], environment), 'hub');
@@ -83,7 +86,7 @@ export function defaultCacheFolder(environment: NodeJS.ProcessEnv = process.env)
   return join(expand(caches, environment), 'huggingface', 'hub');
 }
 
-function expand(path: string, environment: NodeJS.ProcessEnv): string {
+function expand(path: string, environment: Environment): string {
   return path
     .replace(/^~(?=$|[\\/])/, homedir())
     .replace(/\$(?:\{(\w+)\}|(\w+))/g, (text, braced?: string, bare?: string) => environment[braced ?? bare ?? ''] ?? text);
