@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Stats } from 'node:fs';
 import { copyFile, link, mkdir, readdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { fileNameProblem, type FileFilter, isModelFile } from './file-names.ts';
 import { systemCode } from './file-system-errors.ts';
 import type { RepositoryFile, RepositoryListing } from './hub-listing.ts';

@@ -1,6 +1,6 @@
 import { listFiles, modelInfo } from '@huggingface/hub';
 import { Blip2Error, DownloadError } from '@blip2/core';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Connection, describeSubject, fetchText, type RequestSubject } from './answers.ts';
 import { shownUrl } from './exchange.ts';
 import { checkFileNames } from './file-names.ts';
