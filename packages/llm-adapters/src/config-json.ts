@@ -1,21 +1,40 @@
 import { ACTIVATION_NAMES, type ActivationName, ConfigError } from '@blip2/core';
-import { z } from 'zod';
+import * as z from 'zod/mini';
 
-/** A positive whole number: a width, a count. */
-export const size: z.ZodNumber = z.number().int().positive();
+/** A schema that gives values of one type, whatever it takes. */
+export type Schema<Value> = z.ZodMiniType<Value, unknown>;
+
+/** A width or a count. */
+export const size: Schema<number> = z.int('expected a whole number').check(z.gte(1, 'expected at least 1'));
 
 /** A token id. */
-export const tokenId: z.ZodNumber = z.number().int().nonnegative();
+export const tokenId: Schema<number> = z.int('expected a token id').check(z.gte(0, 'expected a token id, 0 or more'));
 
-/** One end token or several, as the reference's configurations write them. */
-export const tokenIds: z.ZodType<readonly number[], number | readonly number[]> = z
-  .union([tokenId, z.array(tokenId).min(1)])
-  .transform((ids) => (typeof ids === 'number' ? [ids] : ids));
+/** One end token or several, as the reference's configurations write them; a list of them either way. */
+export const tokenIds: Schema<readonly number[]> = z.pipe(
+  z.union([tokenId, z.array(tokenId).check(z.minLength(1))], 'expected a token id or a list of them'),
+  z.transform((ids) => (typeof ids === 'number' ? [ids] : ids)),
+);
+
+/** A number above zero. */
+export const positive: Schema<number> = z.number('expected a number').check(z.gt(0, 'expected a positive number'));
+
+/** Yes or no. */
+export const flag: Schema<boolean> = z.boolean('expected true or false');
 
 /** An activation function that core knows. */
-export const activationName: z.ZodType<ActivationName, string> = z.enum(
+export const activationName: Schema<ActivationName> = z.enum(
   ACTIVATION_NAMES as [ActivationName, ...ActivationName[]],
+  `expected one of ${ACTIVATION_NAMES.join(', ')}`,
 );
+
+/** A field that may be absent or null, and then has the value that the reference implementation takes. */
+export function withDefault<Value>(schema: Schema<Value>, value: Value): Schema<Value> {
+  return z.pipe(
+    z.nullish(schema),
+    z.transform((given) => given ?? value),
+  );
+}
 
 /**
  * Checks a JSON configuration against a schema.
@@ -24,7 +43,7 @@ export const activationName: z.ZodType<ActivationName, string> = z.enum(
  * @param modelType - What `model_type` must be, if it is there.
  * @throws {ConfigError} naming every field that does not fit.
  */
-export function parseConfig<Output>(schema: z.ZodType<Output>, json: unknown, family: string, modelType: string): Output {
+export function parseConfig<Output>(schema: Schema<Output>, json: unknown, family: string, modelType: string): Output {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) {
     throw new ConfigError(`${family} configuration: got ${describe(json)}, expected an object. Pass the parsed config.json.`);
   }
@@ -35,9 +54,12 @@ export function parseConfig<Output>(schema: z.ZodType<Output>, json: unknown, fa
         `Load this checkpoint with the package that knows such models, or pass the right config.json.`,
     );
   }
-  const result = schema.safeParse(json);
+  const result = z.safeParse(schema, json);
   if (result.success) return result.data;
-  const problems = result.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
+  const fields = json as Record<PropertyKey, unknown>;
+  const problems = result.error.issues.map(
+    ({ path: [name], message }) => `${String(name)} is ${JSON.stringify(fields[name!])}, ${message}`,
+  );
   throw new ConfigError(`${family} configuration: ${problems.join('; ')}. Correct these fields of config.json.`);
 }
 

@@ -1,7 +1,10 @@
-import { expectNoLeak, readGolden, TOLERANCE } from '@blip2/testing';
+import { openCheckpointFolder } from '@blip2/checkpoints/node';
+import { type Checkpoint, readCheckpointJson } from '@blip2/core';
+import { expectNoLeak, fixturePath, readGolden, TOLERANCE } from '@blip2/testing';
 import type { Tensor3D } from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { batchOf, type GenerationCase, loadFixture, optionsOf, untilEnd, visualPromptOf } from './__fixtures__/golden-models.ts';
+import { loadLanguageModel } from './load-language-model.ts';
 import type { OptLanguageModel } from './opt-model.ts';
 import type { T5LanguageModel } from './t5-model.ts';
 
@@ -63,6 +66,31 @@ describe.each(['blip2-opt', 'blip2-flan-t5'])('%s', (folder) => {
       expected.map((row) => untilEnd(row, model.config.endTokenIds)),
     );
     visualPrompt.dispose();
+  });
+});
+
+describe.each(['blip2-opt', 'blip2-flan-t5'])('%s, as it was before image tokens', (folder) => {
+  it('puts the queries in front of ids that have no place for them', async () => {
+    const golden = readGolden(`models/${folder}`);
+    const checkpoint = await openCheckpointFolder(fixturePath('models', folder));
+    const config = { ...((await readCheckpointJson(checkpoint, 'config.json')) as object), image_token_index: null };
+    const readFile: Checkpoint['readFile'] = (name, options) =>
+      name === 'config.json'
+        ? Promise.resolve(new TextEncoder().encode(JSON.stringify(config)))
+        : checkpoint.readFile(name, options);
+    const model = await loadLanguageModel({ ...checkpoint, readFile });
+    const visualPrompt = visualPromptOf(golden, 'prompts');
+    for (const id of ['greedy_prompt', 'beam5_prompt_lp1']) {
+      const testCase = golden.json.generation_cases.find((other: GenerationCase) => other.id === id);
+      await expectCase(model, visualPrompt, golden.json.inputs.prompts.texts, testCase);
+    }
+    const session = model.startDecoding(visualPrompt, golden.json.inputs.prompts.texts);
+    const text = (golden.json.inputs.prompts.input_ids as number[][]).map((row) => row.slice(6));
+    expect(session.promptIds).toEqual(folder === 'blip2-opt' ? text : [[0], [0], [0], [0]]);
+    session.dispose();
+    visualPrompt.dispose();
+    model.dispose();
+    checkpoint.dispose();
   });
 });
 

@@ -17,6 +17,7 @@ import { generate, streamTokens } from '@blip2/generation';
 import { createTextStream } from '@blip2/tokenizers';
 import type { Scalar, Tensor3D } from '@tensorflow/tfjs-core';
 import { TrimmedText } from './trimmed-text.ts';
+import type { WorkingRoom } from './working-room.ts';
 
 /** Options of every way to make a language model. */
 export interface LanguageModelOptions extends PlacementOptions, RunOptions {
@@ -36,6 +37,12 @@ export interface TextLossOptions {
 /** Tokens of the text in the original training: `max_txt_len`. Source: LAVIS `blip2_opt.py`, `blip2_t5.py`. */
 export const MAX_TEXT_TOKENS = 32;
 
+/** What a family's placement gives its model. */
+export interface PlacedBlocks {
+  readonly all: readonly ParameterBlock<unknown>[];
+  readonly room: WorkingRoom;
+}
+
 /** What OPT and T5 have in common: texts in and out, streaming, loading, disposal. */
 export abstract class TextModel implements LanguageModel {
   abstract readonly architecture: LanguageModel['architecture'];
@@ -45,12 +52,15 @@ export abstract class TextModel implements LanguageModel {
   readonly parameterCount: number;
   readonly #name: string;
   readonly #blocks: readonly ParameterBlock<unknown>[];
+  readonly #room: WorkingRoom;
   #disposed = false;
 
-  constructor(name: string, tokenizer: Tokenizer, blocks: readonly ParameterBlock<unknown>[]) {
+  /** @param placed - The model's blocks and the room they stream in; the model's from now on. */
+  constructor(name: string, tokenizer: Tokenizer, { all: blocks, room }: PlacedBlocks) {
     this.#name = name;
     this.tokenizer = tokenizer;
     this.#blocks = blocks;
+    this.#room = room;
     this.parameterCount = blocks.reduce((sum, block) => sum + block.sizeBytes / 4, 0);
   }
 
@@ -137,13 +147,19 @@ export abstract class TextModel implements LanguageModel {
   abstract loss(visualPrompt: Tensor3D | undefined, batch: TextBatch, options?: TextLossOptions): Scalar;
 
   /** Reads the weights that stay in memory; on error or abort the model is disposed. */
-  load(options: RunOptions = {}): Promise<void> {
-    return loadBlocks(this.#blocks, 'language model', options);
+  async load(options: RunOptions = {}): Promise<void> {
+    try {
+      await loadBlocks(this.#blocks, 'language model', options);
+    } catch (cause) {
+      this.dispose();
+      throw cause;
+    }
   }
 
   dispose(): void {
     this.#disposed = true;
     for (const block of this.#blocks) block.dispose();
+    this.#room.dispose();
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,6 @@
 import type { ActivationName } from '@blip2/core';
-import { z } from 'zod';
-import { activationName, assertDivisible, parseConfig, size, tokenId, tokenIds } from './config-json.ts';
+import * as z from 'zod/mini';
+import { activationName, assertDivisible, flag, parseConfig, size, tokenId, tokenIds, withDefault } from './config-json.ts';
 
 /** Everything that shapes an OPT decoder. Source: OPT (arXiv 2205.01068), table 1; `OPTConfig` of Hugging Face transformers. */
 export interface OptConfig {
@@ -33,21 +33,21 @@ export interface OptConfig {
 
 /** The defaults of `OPTConfig`: BLIP-2's configurations leave most fields out. */
 const optSchema = z.looseObject({
-  vocab_size: size.default(50272),
-  hidden_size: size.default(768),
-  num_hidden_layers: size.default(12),
-  num_attention_heads: size.default(12),
-  ffn_dim: size.default(3072),
-  word_embed_proj_dim: size.nullish(),
-  max_position_embeddings: size.default(2048),
-  activation_function: activationName.default('relu'),
-  do_layer_norm_before: z.boolean().default(true),
-  _remove_final_layer_norm: z.boolean().default(false),
-  enable_bias: z.boolean().default(true),
-  layer_norm_elementwise_affine: z.boolean().default(true),
-  pad_token_id: tokenId.default(1),
-  bos_token_id: tokenId.default(2),
-  eos_token_id: tokenIds.default([2]),
+  vocab_size: withDefault(size, 50272),
+  hidden_size: withDefault(size, 768),
+  num_hidden_layers: withDefault(size, 12),
+  num_attention_heads: withDefault(size, 12),
+  ffn_dim: withDefault(size, 3072),
+  word_embed_proj_dim: z.nullish(size),
+  max_position_embeddings: withDefault(size, 2048),
+  activation_function: withDefault(activationName, 'relu'),
+  do_layer_norm_before: withDefault(flag, true),
+  _remove_final_layer_norm: withDefault(flag, false),
+  enable_bias: withDefault(flag, true),
+  layer_norm_elementwise_affine: withDefault(flag, true),
+  pad_token_id: withDefault(tokenId, 1),
+  bos_token_id: withDefault(tokenId, 2),
+  eos_token_id: withDefault(tokenIds, [2]),
 });
 
 /**

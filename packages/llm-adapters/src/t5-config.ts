@@ -1,6 +1,6 @@
 import { type ActivationName, ConfigError } from '@blip2/core';
-import { z } from 'zod';
-import { activationName, parseConfig, size, tokenId, tokenIds } from './config-json.ts';
+import * as z from 'zod/mini';
+import { activationName, flag, parseConfig, positive, size, tokenId, tokenIds, withDefault } from './config-json.ts';
 
 /** Everything that shapes a T5 model. Source: T5 (arXiv 1910.10683); `T5Config` of Hugging Face transformers. */
 export interface T5Config {
@@ -31,24 +31,24 @@ export interface T5Config {
 
 /** The defaults of `T5Config`. */
 const t5Schema = z.looseObject({
-  vocab_size: size.default(32128),
-  d_model: size.default(512),
-  d_kv: size.default(64),
-  d_ff: size.default(2048),
-  num_layers: size.default(6),
-  num_decoder_layers: size.nullish(),
-  num_heads: size.default(8),
-  relative_attention_num_buckets: size.default(32),
-  relative_attention_max_distance: size.default(128),
-  layer_norm_epsilon: z.number().positive().default(1e-6),
-  feed_forward_proj: z.string().default('relu'),
-  dense_act_fn: activationName.nullish(),
-  is_gated_act: z.boolean().nullish(),
-  tie_word_embeddings: z.boolean().default(true),
-  scale_decoder_outputs: z.boolean().nullish(),
-  pad_token_id: tokenId.default(0),
-  eos_token_id: tokenIds.default([1]),
-  decoder_start_token_id: tokenId.nullish(),
+  vocab_size: withDefault(size, 32128),
+  d_model: withDefault(size, 512),
+  d_kv: withDefault(size, 64),
+  d_ff: withDefault(size, 2048),
+  num_layers: withDefault(size, 6),
+  num_decoder_layers: z.nullish(size),
+  num_heads: withDefault(size, 8),
+  relative_attention_num_buckets: withDefault(size, 32),
+  relative_attention_max_distance: withDefault(size, 128),
+  layer_norm_epsilon: withDefault(positive, 1e-6),
+  feed_forward_proj: withDefault(z.string(), 'relu'),
+  dense_act_fn: z.nullish(activationName),
+  is_gated_act: z.nullish(flag),
+  tie_word_embeddings: withDefault(flag, true),
+  scale_decoder_outputs: z.nullish(flag),
+  pad_token_id: withDefault(tokenId, 0),
+  eos_token_id: withDefault(tokenIds, [1]),
+  decoder_start_token_id: z.nullish(tokenId),
 });
 
 /**
@@ -94,7 +94,7 @@ export function t5ConfigFromJson(json: unknown): T5Config {
 function parseFeedForward(projection: string): { gated: boolean; activation: ActivationName } {
   const gated = projection.startsWith('gated-');
   const name = gated ? projection.slice('gated-'.length) : projection;
-  const parsed = activationName.safeParse(projection === 'gated-gelu' ? 'gelu_new' : name);
+  const parsed = z.safeParse(activationName, projection === 'gated-gelu' ? 'gelu_new' : name);
   if (parsed.success) return { gated, activation: parsed.data };
   throw new ConfigError(
     `T5 configuration: feed_forward_proj is ${JSON.stringify(projection)}, expected an activation such as "relu", or "gated-" and one. ` +
