@@ -19,17 +19,8 @@ const tokenizer: Tokenizer = {
   decode: (ids) => ids.map((id) => letters[id - 3] ?? '').join(''),
   tokenId: () => undefined,
 };
-const config = optConfig('125m', {
-  vocabSize: tokenizer.vocabSize,
-  width: 64,
-  embeddingWidth: 64,
-  layers: 2,
-  heads: 4,
-  feedForwardWidth: 128,
-  padTokenId: 0,
-  beginTokenId: 1,
-  endTokenIds: [2],
-});
+const sizes = { vocabSize: tokenizer.vocabSize, width: 64, embeddingWidth: 64, layers: 2, heads: 4, feedForwardWidth: 128 };
+const config = optConfig('125m', { ...sizes, padTokenId: 0, beginTokenId: 1, endTokenIds: [2] });
 const model = await createOpt(randomOptWeights(config, { seed: 1, standardDeviation: 0.2 }), config, tokenizer);
 
 const visualPrompt = tf.randomNormal<Rank.R3>([2, 32, 64], 0, 1, 'float32', 1); // [batch, queries, embeddingWidth]
