@@ -16,6 +16,7 @@ export class PrecompiledCharsmap {
   readonly #encoder: TextEncoder = new TextEncoder();
   readonly #decoder: TextDecoder = new TextDecoder('utf-8', { ignoreBOM: true });
   readonly #known: Map<string, string | undefined> = new Map();
+  readonly #keepsAscii: boolean;
 
   /** @param where - File and field, for messages. */
   constructor(bytes: Uint8Array, where: string) {
@@ -28,6 +29,9 @@ export class PrecompiledCharsmap {
     }
     this.#units = Uint32Array.from({ length: trieBytes / 4 }, (_, index) => view.getUint32(4 + 4 * index, true));
     this.#replacements = bytes.subarray(4 + trieBytes);
+    this.#keepsAscii = Array.from({ length: 0x7f - 0x20 }, (_, index) => String.fromCharCode(0x20 + index)).every((character) => {
+      return (this.#lookUp(character) ?? character) === character;
+    });
   }
 
   /**
@@ -35,6 +39,8 @@ export class PrecompiledCharsmap {
    * character.
    */
   normalize(text: string): string {
+    // Finding graphemes is slow; visible ASCII characters are graphemes of their own.
+    if (this.#keepsAscii && /^[ -~]*$/.test(text)) return text;
     let result = '';
     for (const { segment } of this.#graphemes.segment(text)) result += this.#normalizeGrapheme(segment);
     return result;
