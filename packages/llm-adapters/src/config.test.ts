@@ -58,10 +58,10 @@ describe('OPT configurations', () => {
       `[ConfigError: OPT configuration: hidden_size 10 cannot be split into 4 heads of equal width. Correct one of the two.]`,
     );
     expect(problem({ hidden_size: -1, activation_function: 'swish' })).toThrowErrorMatchingInlineSnapshot(
-      `[ConfigError: OPT configuration: hidden_size is -1, expected at least 1; activation_function is "swish", expected one of gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, relu, silu. Correct these fields of config.json.]`,
+      `[ConfigError: OPT configuration: hidden_size is -1, expected at least 1; activation_function is "swish", expected one of gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, relu, silu. Correct config.json, or download it again.]`,
     );
     expect(problem(null)).toThrowErrorMatchingInlineSnapshot(
-      `[ConfigError: OPT configuration: got null, expected an object. Pass the parsed config.json.]`,
+      `[ConfigError: OPT configuration is null, expected an object. Pass the parsed config.json of a model.]`,
     );
   });
 });

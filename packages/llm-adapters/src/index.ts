@@ -1,5 +1,5 @@
 export { IGNORED_LABEL } from './cross-entropy.ts';
-export { TextModel, type LanguageModelOptions, type PlacedBlocks, type TextLossOptions } from './language-model.ts';
+export { TextModel, type LanguageModelOptions, type TextLossOptions } from './language-model.ts';
 export { describeLanguageModel, loadLanguageModel, type LoadLanguageModelOptions } from './load-language-model.ts';
 export { optConfig, optConfigFromJson, type OptConfig, type OptSize } from './opt-config.ts';
 export {

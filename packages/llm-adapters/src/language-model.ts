@@ -17,7 +17,6 @@ import { generate, streamTokens } from '@blip2/generation';
 import { createTextStream } from '@blip2/tokenizers';
 import type { Scalar, Tensor3D } from '@tensorflow/tfjs-core';
 import { TrimmedText } from './trimmed-text.ts';
-import type { WorkingRoom } from './working-room.ts';
 
 /** Options of every way to make a language model. */
 export interface LanguageModelOptions extends PlacementOptions, RunOptions {
@@ -37,12 +36,6 @@ export interface TextLossOptions {
 /** Tokens of the text in the original training: `max_txt_len`. Source: LAVIS `blip2_opt.py`, `blip2_t5.py`. */
 export const MAX_TEXT_TOKENS = 32;
 
-/** What a family's placement gives its model. */
-export interface PlacedBlocks {
-  readonly all: readonly ParameterBlock<unknown>[];
-  readonly room: WorkingRoom;
-}
-
 /** What OPT and T5 have in common: texts in and out, streaming, loading, disposal. */
 export abstract class TextModel implements LanguageModel {
   abstract readonly architecture: LanguageModel['architecture'];
@@ -52,15 +45,13 @@ export abstract class TextModel implements LanguageModel {
   readonly parameterCount: number;
   readonly #name: string;
   readonly #blocks: readonly ParameterBlock<unknown>[];
-  readonly #room: WorkingRoom;
   #disposed = false;
 
-  /** @param placed - The model's blocks and the room they stream in; the model's from now on. */
-  constructor(name: string, tokenizer: Tokenizer, { all: blocks, room }: PlacedBlocks) {
+  /** @param blocks - The model's, from now on. */
+  constructor(name: string, tokenizer: Tokenizer, blocks: readonly ParameterBlock<unknown>[]) {
     this.#name = name;
     this.tokenizer = tokenizer;
     this.#blocks = blocks;
-    this.#room = room;
     this.parameterCount = blocks.reduce((sum, block) => sum + block.sizeBytes / 4, 0);
   }
 
@@ -159,7 +150,6 @@ export abstract class TextModel implements LanguageModel {
   dispose(): void {
     this.#disposed = true;
     for (const block of this.#blocks) block.dispose();
-    this.#room.dispose();
   }
 
   [Symbol.dispose](): void {

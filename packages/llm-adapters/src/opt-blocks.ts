@@ -2,7 +2,6 @@ import { type Described, ParameterBlock, type Weight, type WeightBudget } from '
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import type { OptInputParams, OptLayerParams, OptOutputParams, OptParams } from './opt-decoder.ts';
 import { type TokenReader, TokenTable } from './token-table.ts';
-import { WorkingRoom } from './working-room.ts';
 
 /** An OPT model's parameters in blocks that stay in memory or stream. */
 export interface OptBlocks {
@@ -12,7 +11,6 @@ export interface OptBlocks {
   readonly output: ParameterBlock<OptOutputParams>;
   /** Every block, to load and to dispose. */
   readonly all: readonly ParameterBlock<unknown>[];
-  readonly room: WorkingRoom;
 }
 
 /**
@@ -21,7 +19,6 @@ export interface OptBlocks {
  */
 export function placeOpt(params: Described<OptParams>, budget: WeightBudget): OptBlocks {
   const name = 'language model';
-  const room = new WorkingRoom([params.input, ...params.layers, params.output], budget);
   const input = new ParameterBlock<OptInputParams>(`${name}, positions`, params.input, budget);
   const layers = params.layers.map(
     (layer, index) => new ParameterBlock<OptLayerParams>(`${name}, layer ${index}`, layer, budget),
@@ -30,11 +27,11 @@ export function placeOpt(params: Described<OptParams>, budget: WeightBudget): Op
   const head: Weight = params.output.head;
   if (head === params.tokens) {
     const tokens = new TokenTable(head, output, (block) => block.head);
-    return { tokens, input, layers, output, room, all: [input, ...layers, output] };
+    return { tokens, input, layers, output, all: [input, ...layers, output] };
   }
   const table = new ParameterBlock<{ table: Tensor2D }>(`${name}, token table`, { table: params.tokens }, budget);
   const tokens = new TokenTable(params.tokens, table, (block) => block.table);
-  return { tokens, input, layers, output, room, all: [input, ...layers, output, table] };
+  return { tokens, input, layers, output, all: [input, ...layers, output, table] };
 }
 
 /** All parameters at once, for synchronous, differentiable code. @throws {ResourceError} when a block streams. */

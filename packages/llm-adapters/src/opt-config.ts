@@ -1,6 +1,7 @@
 import type { ActivationName } from '@blip2/core';
 import * as z from 'zod/mini';
-import { activationName, assertDivisible, flag, parseConfig, size, tokenId, tokenIds, withDefault } from './config-json.ts';
+import { assertDivisible, parseConfig } from './config-json.ts';
+import { activationName, flag, size, tokenId, tokenIds, withDefault } from '@blip2/core/config';
 
 /** Everything that shapes an OPT decoder. Source: OPT (arXiv 2205.01068), table 1; `OPTConfig` of Hugging Face transformers. */
 export interface OptConfig {

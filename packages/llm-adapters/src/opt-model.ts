@@ -47,7 +47,7 @@ export class OptLanguageModel extends TextModel {
   /** @param params - Described; nothing is read before `load`. */
   constructor(params: Described<OptParams>, config: OptConfig, tokenizer: Tokenizer, options: LanguageModelOptions = {}) {
     const blocks = placeOpt(params, options.budget ?? new WeightBudget());
-    super('The OPT language model', tokenizer, blocks);
+    super('The OPT language model', tokenizer, blocks.all);
     this.config = config;
     this.embeddingWidth = config.embeddingWidth;
     this.#blocks = blocks;

@@ -4,7 +4,6 @@ import type { T5DecoderLayerParams, T5Params } from './t5-decoder.ts';
 import type { T5EncoderLayerParams } from './t5-encoder.ts';
 import type { T5StackParams } from './t5-layers.ts';
 import { type TokenReader, TokenTable } from './token-table.ts';
-import { WorkingRoom } from './working-room.ts';
 
 /** One stack of layers. */
 export interface T5StackBlocks<Layer> {
@@ -23,7 +22,6 @@ export interface T5Blocks {
   readonly headIsTied: boolean;
   /** Every block, to load and to dispose. */
   readonly all: readonly ParameterBlock<unknown>[];
-  readonly room: WorkingRoom;
 }
 
 /**
@@ -31,7 +29,6 @@ export interface T5Blocks {
  * the encoder, read once a text; last token tables apart from the head, because a lookup reads a few of their rows only.
  */
 export function placeT5(params: Described<T5Params>, budget: WeightBudget): T5Blocks {
-  const room = new WorkingRoom([...params.encoder.layers, ...params.decoder.layers, params.head], budget);
   const decoder = placeStack<T5DecoderLayerParams>('decoder', params.decoder, budget);
   const headWeight: Weight = params.head;
   const head = new ParameterBlock<{ weight: Tensor2D }>('language model, head', { weight: headWeight }, budget);
@@ -52,7 +49,7 @@ export function placeT5(params: Described<T5Params>, budget: WeightBudget): T5Bl
   const decoderTokens = place('decoder token table', params.decoderTokens);
   const encoderTokens = place('encoder token table', params.encoderTokens);
   const all = [decoder.stack, ...decoder.layers, head, encoder.stack, ...encoder.layers, ...tables];
-  return { encoderTokens, decoderTokens, encoder, decoder, head, headIsTied: params.headIsTied, all, room };
+  return { encoderTokens, decoderTokens, encoder, decoder, head, headIsTied: params.headIsTied, all };
 }
 
 function placeStack<Layer>(

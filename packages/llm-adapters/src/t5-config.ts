@@ -1,6 +1,7 @@
 import { type ActivationName, ConfigError } from '@blip2/core';
 import * as z from 'zod/mini';
-import { activationName, flag, parseConfig, positive, size, tokenId, tokenIds, withDefault } from './config-json.ts';
+import { parseConfig } from './config-json.ts';
+import { activationName, flag, positive, size, tokenId, tokenIds, withDefault } from '@blip2/core/config';
 
 /** Everything that shapes a T5 model. Source: T5 (arXiv 1910.10683); `T5Config` of Hugging Face transformers. */
 export interface T5Config {

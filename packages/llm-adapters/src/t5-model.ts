@@ -50,7 +50,7 @@ export class T5LanguageModel extends TextModel {
   /** @param params - Described; nothing is read before `load`. */
   constructor(params: Described<T5Params>, config: T5Config, tokenizer: Tokenizer, options: LanguageModelOptions = {}) {
     const blocks = placeT5(params, options.budget ?? new WeightBudget());
-    super('The T5 language model', tokenizer, blocks);
+    super('The T5 language model', tokenizer, blocks.all);
     this.config = config;
     this.embeddingWidth = config.width;
     this.#blocks = blocks;

@@ -1,6 +1,6 @@
 import { type ActivationName, ConfigError, type WeightSource } from '@blip2/core';
 import * as z from 'zod/mini';
-import { activationName, asObject, flag, parseFields, positive, type Schema, size, withDefault } from './config-json.ts';
+import { activationName, asObject, flag, parseFields, positive, type Schema, size, withDefault } from '@blip2/core/config';
 
 /** Everything that shapes a Q-Former, and which of its parts there are. */
 export interface QFormerConfig {

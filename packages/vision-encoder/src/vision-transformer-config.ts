@@ -10,7 +10,7 @@ import {
   type Schema,
   size,
   withDefault,
-} from './config-json.ts';
+} from '@blip2/core/config';
 
 /** Everything that shapes a Vision Transformer. */
 export interface VisionTransformerConfig {

@@ -1,11 +1,26 @@
-import { ACTIVATION_NAMES, type ActivationName, ConfigError } from '@blip2/core';
+import { ConfigError } from './errors.ts';
+import { ACTIVATION_NAMES, type ActivationName } from './layers/activations.ts';
 import * as z from 'zod/mini';
+
+/**
+ * What the packages of models need to read a `config.json`: schemas of common fields, and messages that name the field,
+ * what it holds and what was expected. An entry of its own, because it brings zod.
+ */
 
 /** A schema that gives values of one type, whatever it takes. */
 export type Schema<Value> = z.ZodMiniType<Value, unknown>;
 
 /** A width or a count. */
 export const size: Schema<number> = z.int('expected a whole number').check(z.gte(1, 'expected at least 1'));
+
+/** A token id. */
+export const tokenId: Schema<number> = z.int('expected a token id').check(z.gte(0, 'expected a token id, 0 or more'));
+
+/** One end token or several, as the reference's configurations write them; a list of them either way. */
+export const tokenIds: Schema<readonly number[]> = z.pipe(
+  z.union([tokenId, z.array(tokenId).check(z.minLength(1))], 'expected a token id or a list of them'),
+  z.transform((ids) => (typeof ids === 'number' ? [ids] : ids)),
+);
 
 /** A number above zero. */
 export const positive: Schema<number> = z.number('expected a number').check(z.gt(0, 'expected a positive number'));
