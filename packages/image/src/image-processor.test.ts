@@ -81,15 +81,15 @@ describe('imageProcessorFromJson', () => {
   it('refuses malformed fields and names them all', () => {
     const fields = { ...PUBLISHED, size: { height: 224 }, image_mean: [0.5, 0.5], image_std: [1, 0, 1], do_resize: 'yes' };
     expect(messageOf(fields)).toMatchInlineSnapshot(
-      `"mine/preprocessor_config.json: do_resize: Invalid input: expected boolean, received string; size: expected a positive integer, { height, width } or { shortest_edge }; image_mean: Too small: expected array to have >=3 items; image_std.1: Too small: expected number to be >0. Expected the fields of a BlipImageProcessor. Take the file from the checkpoint's repository again."`,
+      `"mine/preprocessor_config.json: do_resize: expected true or false; size: expected a positive integer, { height, width } or { shortest_edge }; image_mean: expected three numbers; image_std.1: expected a positive number. Expected the fields of a BlipImageProcessor. Take the file from the checkpoint's repository again."`,
     );
   });
   it('refuses what is no object', () => {
     expect(messageOf('BlipImageProcessor')).toMatchInlineSnapshot(
-      `"mine/preprocessor_config.json: the file: Invalid input: expected object, received string. Expected the fields of a BlipImageProcessor. Take the file from the checkpoint's repository again."`,
+      `"mine/preprocessor_config.json: the file: expected an object. Expected the fields of a BlipImageProcessor. Take the file from the checkpoint's repository again."`,
     );
     expect(messageOf(null)).toMatchInlineSnapshot(
-      `"mine/preprocessor_config.json: the file: Invalid input: expected object, received null. Expected the fields of a BlipImageProcessor. Take the file from the checkpoint's repository again."`,
+      `"mine/preprocessor_config.json: the file: expected an object. Expected the fields of a BlipImageProcessor. Take the file from the checkpoint's repository again."`,
     );
   });
 });

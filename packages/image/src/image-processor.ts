@@ -1,5 +1,6 @@
 import { ConfigError } from '@blip2/core';
-import * as z from 'zod';
+import { flag, positive, size as side } from '@blip2/core/config';
+import * as z from 'zod/mini';
 import type { ImageSize } from './rgb-image.ts';
 
 /** One number for red, green and blue. */
@@ -59,27 +60,31 @@ export function imageProcessorOfSize(size: number | ImageSize): ImageProcessor {
 /** The preprocessing of the 224-pixel BLIP-2 checkpoints. */
 export const BLIP2_IMAGE_PROCESSOR: ImageProcessor = imageProcessorOfSize(224);
 
-const side = z.int().positive();
 const heightAndWidth = z.object({ height: side, width: side });
-const triple = z.tuple([z.number(), z.number(), z.number()]);
-const preprocessorJson = z.object({
-  image_processor_type: z.string().nullish(),
-  feature_extractor_type: z.string().nullish(),
-  do_resize: z.boolean().nullish(),
-  size: z
-    .union([side, heightAndWidth, z.strictObject({ shortest_edge: side })], {
-      error: 'expected a positive integer, { height, width } or { shortest_edge }',
-    })
-    .nullish(),
-  do_center_crop: z.boolean().nullish(),
-  crop_size: z.union([side, heightAndWidth], { error: 'expected a positive integer or { height, width }' }).nullish(),
-  resample: z.int().nullish(),
-  do_rescale: z.boolean().nullish(),
-  rescale_factor: z.number().positive().nullish(),
-  do_normalize: z.boolean().nullish(),
-  image_mean: triple.nullish(),
-  image_std: z.tuple([z.number().positive(), z.number().positive(), z.number().positive()]).nullish(),
-});
+const triple = z.tuple([z.number(), z.number(), z.number()], 'expected three numbers');
+const className = z.nullish(z.string());
+const preprocessorJson = z.object(
+  {
+    image_processor_type: className,
+    feature_extractor_type: className,
+    do_resize: z.nullish(flag),
+    size: z.nullish(
+      z.union(
+        [side, heightAndWidth, z.strictObject({ shortest_edge: side })],
+        'expected a positive integer, { height, width } or { shortest_edge }',
+      ),
+    ),
+    do_center_crop: z.nullish(flag),
+    crop_size: z.nullish(z.union([side, heightAndWidth], 'expected a positive integer or { height, width }')),
+    resample: z.nullish(z.int()),
+    do_rescale: z.nullish(flag),
+    rescale_factor: z.nullish(positive),
+    do_normalize: z.nullish(flag),
+    image_mean: z.nullish(triple),
+    image_std: z.nullish(z.tuple([positive, positive, positive], 'expected three numbers')),
+  },
+  'expected an object',
+);
 type PreprocessorJson = z.infer<typeof preprocessorJson>;
 
 /**
@@ -123,8 +128,8 @@ export function imageProcessorFromJson(json: unknown, name = 'preprocessor_confi
 }
 
 function parse(json: unknown, name: string): PreprocessorJson {
-  const whole = z.looseObject({ image_processor: z.record(z.string(), z.unknown()).optional() }).safeParse(json);
-  const result = preprocessorJson.safeParse(whole.data?.image_processor ?? json);
+  const whole = z.safeParse(z.looseObject({ image_processor: z.optional(z.record(z.string(), z.unknown())) }), json);
+  const result = z.safeParse(preprocessorJson, whole.data?.image_processor ?? json);
   if (result.success) return result.data;
   const problems = result.error.issues.map((issue) => `${issue.path.join('.') || 'the file'}: ${issue.message}`);
   throw new ConfigError(
