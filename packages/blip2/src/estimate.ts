@@ -29,12 +29,13 @@ export interface EstimateOptions {
 }
 
 /**
- * Speed of a backend: floating-point operations a second in matrix products, and bytes a second when weights stream.
- * Measured on two x86-64 cores: products of 257×1408×6144 and fp16 safetensors from a warm file cache (`benchmarks/full-size.ts`).
+ * Speed of a backend: floating-point operations a second in matrix products, and weights a second when they stream (read,
+ * converted to float32, handed to the backend). Measured on two x86-64 cores with `benchmarks/full-size.ts`, files in the
+ * system's cache.
  */
-const SPEEDS: Readonly<Record<string, { readonly flops: number; readonly streamBytes: number }>> = {
-  wasm: { flops: 18e9, streamBytes: 0.4e9 },
-  cpu: { flops: 0.5e9, streamBytes: 0.4e9 },
+const SPEEDS: Readonly<Record<string, { readonly flops: number; readonly streamedWeights: number }>> = {
+  wasm: { flops: 18e9, streamedWeights: 0.22e9 },
+  cpu: { flops: 0.5e9, streamedWeights: 0.22e9 },
 };
 
 /**
@@ -55,18 +56,18 @@ export async function estimateBlip2(checkpoint: Checkpoint, options: EstimateOpt
   const streamed = streamedParts(sizes, weightBudgetBytes);
   // Each parameter of a matrix is one multiplication and one addition for each row that goes through it.
   const flops = 2 * (parameters('vision encoder') * patches + bridge * queries + language * (queries + 8 + newTokens * beams));
-  const streamedBytes = streamed.perImageBytes + (writesText ? streamed.perTokenBytes * (newTokens + 1) : 0);
+  const streamedWeights = streamed.perImage.weights + (writesText ? streamed.perToken.weights * (newTokens + 1) : 0);
   const speed = SPEEDS[backend];
-  const secondsPerImage = speed === undefined ? 0 : flops / speed.flops + streamedBytes / speed.streamBytes;
+  const secondsPerImage = speed === undefined ? 0 : flops / speed.flops + streamedWeights / speed.streamedWeights;
 
   const weightBytes = [...sizes.values()].reduce((sum, size) => sum + 4 * size.parameters, 0);
   const residentBytes = Math.min(weightBytes, weightBudgetBytes);
-  const reread = streamed.perImageBytes + streamed.perTokenBytes;
+  const reread = streamed.perImage.bytes + streamed.perToken.bytes;
   const summary =
     `On ${backend}, ${checkpoint.name} needs ${gigabytes(weightBytes)} for its weights in float32; ${gigabytes(residentBytes)} stay in memory` +
     (reread === 0
       ? ''
-      : `, ${gigabytes(reread)} are read from disk again for every ${streamed.perTokenBytes > 0 ? 'token' : 'image'}`) +
+      : `, ${gigabytes(reread)} are read from disk again for every ${streamed.perToken.bytes > 0 ? 'token' : 'image'}`) +
     `. An image will take about ${duration(secondsPerImage)}.`;
   return { weightBytes, residentBytes, streamedBytes: reread, secondsPerImage, summary };
 }
@@ -89,34 +90,28 @@ function partSizes(checkpoint: Checkpoint): Map<Part, PartSize> {
   return sizes;
 }
 
-/** Which bytes do not fit the budget, in the order in which `loadBlip2` hands it out. */
-function streamedParts(
-  sizes: ReadonlyMap<Part, PartSize>,
-  budgetBytes: number,
-): { perImageBytes: number; perTokenBytes: number } {
+/** What is read again and again: numbers, and the bytes they take in the files. */
+interface Streamed {
+  readonly weights: number;
+  readonly bytes: number;
+}
+
+/** What does not fit the budget, in the order in which `loadBlip2` hands it out. */
+function streamedParts(sizes: ReadonlyMap<Part, PartSize>, budgetBytes: number): { perImage: Streamed; perToken: Streamed } {
   let free = budgetBytes;
-  const overflow = (parts: readonly Part[]): number => {
-    let stored = 0;
-    for (const part of parts) {
-      const size = sizes.get(part);
-      if (size === undefined) continue;
-      const wanted = 4 * size.parameters;
-      const kept = Math.min(free, wanted);
+  const overflow = (parts: readonly Part[]): Streamed => {
+    let [weights, bytes] = [0, 0];
+    for (const { parameters, storedBytes } of parts.flatMap((part) => sizes.get(part) ?? [])) {
+      const kept = Math.min(free, 4 * parameters);
       free -= kept;
-      stored += size.storedBytes * (1 - kept / wanted);
+      weights += parameters - kept / 4;
+      bytes += storedBytes * (1 - kept / (4 * parameters));
     }
-    return stored;
+    return { weights, bytes };
   };
-  const perTokenBytes = overflow(['language model']);
-  const perImageBytes = overflow([
-    'query tokens',
-    'Q-Former',
-    'text embeddings',
-    'heads',
-    'language projection',
-    'vision encoder',
-  ]);
-  return { perImageBytes, perTokenBytes };
+  const perToken = overflow(['language model']);
+  const perImage = overflow(['query tokens', 'Q-Former', 'text embeddings', 'heads', 'language projection', 'vision encoder']);
+  return { perImage, perToken };
 }
 
 function gigabytes(bytes: number): string {
