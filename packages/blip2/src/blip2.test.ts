@@ -1,8 +1,20 @@
-import { openCheckpoint } from '@blip2/checkpoints/node';
-import { DisposedError, type LanguageModel, type Progress, type VisionEncoder } from '@blip2/core';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { withLavisNames } from '@blip2/checkpoints';
+import { openCheckpoint, writeWeights } from '@blip2/checkpoints/node';
+import {
+  DisposedError,
+  type LanguageModel,
+  type Progress,
+  type VisionEncoder,
+  type Weight,
+  type WeightSource,
+  weightFromValues,
+} from '@blip2/core';
 import { expectNoLeak, fixturePath, readGolden, TOLERANCE } from '@blip2/testing';
 import * as tf from '@tensorflow/tfjs-core';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import {
   answer,
   type Blip2,
@@ -78,6 +90,59 @@ describe('a model used from Node code', () => {
     );
     expect(texts).toBeAllclose(golden.get('itc.text_embeds'), TOLERANCE.similarities);
     tf.dispose([queries, texts]);
+  });
+});
+
+describe('checkpoints of other generations and layouts', () => {
+  const scratch = mkdtempSync(join(tmpdir(), 'blip2-layouts-'));
+  afterAll(() => rmSync(scratch, { recursive: true }));
+
+  /** The fixture's small files, its configuration edited. */
+  function copySmallFiles(name: string, edit: (config: Record<string, unknown>) => void): string {
+    const folder = join(scratch, name);
+    cpSync(OPT, folder, { recursive: true, filter: (path) => !/golden|safetensors/.test(path) });
+    const config = JSON.parse(readFileSync(join(OPT, 'config.json'), 'utf8')) as Record<string, unknown>;
+    edit(config);
+    writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
+    return folder;
+  }
+
+  async function captionsOf(folder: string): Promise<string[]> {
+    using model = await loadBlip2(folder);
+    const captions = await caption(model, images, { prompt: 'a photo of' });
+    return captions.map(({ text }) => text);
+  }
+
+  /** Key biases change no attention, and the original layout has none. */
+  async function withoutKeyBiases(source: WeightSource): Promise<WeightSource> {
+    const replaced = new Map<string, Weight>();
+    for (const name of source.names.filter((candidate) => candidate.endsWith('qkv.bias'))) {
+      const weight = source.get(name)!;
+      const values = await weight.read();
+      replaced.set(name, weightFromValues(name, weight.shape, values.fill(0, values.length / 3, (2 * values.length) / 3)));
+    }
+    return { name: source.name, names: source.names, get: (name) => replaced.get(name) ?? source.get(name) };
+  }
+
+  it('reads files from before the image token', async () => {
+    const folder = copySmallFiles('before-image-token', (config) => delete config['image_token_index']);
+    cpSync(join(OPT, 'model.safetensors'), join(folder, 'model.safetensors'));
+    expect(await captionsOf(folder)).toEqual(await captionsOf(OPT));
+  });
+
+  it('reads the names of the original code, in shards', async () => {
+    const folder = copySmallFiles('original-names', () => undefined);
+    const checkpoint = await openCheckpoint(OPT);
+    const renamed = withLavisNames(await withoutKeyBiases(checkpoint.weights), { languageModel: 'opt' });
+    expect(renamed.names).toContain('Qformer.bert.embeddings.LayerNorm.weight');
+    const files = await writeWeights(
+      folder,
+      renamed.names.map((name) => renamed.get(name)!),
+      { maxShardBytes: 200_000 },
+    );
+    expect(files.length).toBeGreaterThan(2);
+    checkpoint.dispose();
+    expect(await captionsOf(folder)).toEqual(await captionsOf(OPT));
   });
 });
 
