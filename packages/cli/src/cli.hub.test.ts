@@ -48,6 +48,11 @@ it('downloads a repository once, writes nothing but the answer, and works offlin
   expect(hub.requests).toHaveLength(requests);
 });
 
+it('says nothing but the answer on the cpu backend either', async () => {
+  const words = ['caption', IMAGE, '--model', fixturePath('models/blip2-opt'), '--max-new-tokens', '2', '--backend', 'cpu'];
+  expect(await blip2(...words)).toEqual({ code: 0, out: expect.stringMatching(/^.+\n$/), error: '' });
+});
+
 it('says what to do when a repository is neither here nor there', async () => {
   const missing = await blip2('caption', IMAGE, '--model', 'someone/else');
   expect(missing).toMatchObject({ code: 2, out: '' });
