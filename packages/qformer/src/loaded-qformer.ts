@@ -1,11 +1,11 @@
 import type { DecodingSession, QFormer, RunOptions, TokenBatch } from '@blip2/core';
-import type { Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
 import type { CaptioningOptions } from './captioning-session.ts';
 import type { QFormerConfig } from './qformer-config.ts';
 
 /** What {@link LoadedQFormer.encodeQueries} accepts. */
 export interface EncodeQueriesOptions extends RunOptions {
-  /** Text that the queries may also see: a question, or a caption for multimodal features. One text an image. */
+  /** Text that the queries may also see: a question, or a caption for multimodal features. One for each image, or many for one image. */
   readonly text?: TokenBatch;
   /** Also return the rows before and after every layer. @default false */
   readonly returnLayers?: boolean;
@@ -38,6 +38,7 @@ export interface LoadedQFormer extends QFormer {
    * What the queries read from the image, and from a text if there is one.
    *
    * @param imageFeatures - `[batch, tokens, imageFeatureWidth]`, as a vision encoder gives them (before `ln_vision`); kept.
+   * @param options.text - One text for each image, or many for one image, which is then read once.
    * @returns `[batch, queries, width]`, the caller's; with `returnLayers` or `returnAttention` an object of tensors.
    * @throws {ShapeError} for features of another encoder. @throws {InputError} for a text that does not fit.
    * @throws {ConfigError} for text given to a Q-Former without a text branch.
@@ -66,6 +67,12 @@ export interface LoadedQFormer extends QFormer {
     text: TokenBatch,
     options: RunOptions & { readonly returnLayers: true },
   ): Promise<{ readonly text: Tensor3D } & WithLayers>;
+  /**
+   * Image-text matching logits, `[batch, 2]`, the caller's; index 1 means match.
+   *
+   * @param imageFeatures - One image for each text, or one, `[1, tokens, imageFeatureWidth]`, for all texts; kept.
+   */
+  match(imageFeatures: Tensor3D, text: TokenBatch, options?: RunOptions): Promise<Tensor2D>;
   /** Image-grounded text generation; there only for Q-Formers with a caption head. See `QFormer.startCaptioning`. */
   startCaptioning?: (imageFeatures: Tensor3D, options?: CaptioningOptions) => Promise<DecodingSession>;
   /** The learned temperature of the contrastive loss, or `undefined` where the checkpoint has none. */

@@ -62,6 +62,7 @@ export function runTextPass(params: QFormerParams, config: QFormerConfig, text: 
 /**
  * Queries and text together. `output` is `[batch, queries + tokens, width]`.
  *
+ * @param image - One for each text, or one, `[1, imageTokens, imageFeatureWidth]`, for all of them.
  * @param pattern - `bidirectional` for matching, multimodal features and question-conditioned queries;
  *   `multimodal-causal` for captioning; `unimodal` shows two separate passes at once.
  * Source: BLIP-2 (arXiv 2301.12597), figure 2.
@@ -74,7 +75,7 @@ export function runJointPass(
   pattern: AttentionPattern,
 ): QFormerPass {
   return tidy(() => {
-    const queries = embedQueries(params.inputs, config, image.shape[0]); // [batch, queries, width]
+    const queries = embedQueries(params.inputs, config, text.ids.shape[0]); // [batch, queries, width]
     const words = embedText(params.inputs, textParamsOf(params), config, text.ids); // [batch, tokens, width]
     const mask = jointMask(pattern, text.mask, config.queries); // broadcast to [batch, 1, rows, rows]
     return runLayers(params, config, tf.concat([queries, words], 1), { queryRows: config.queries, image, mask }); // [batch, queries + tokens, width]

@@ -116,6 +116,18 @@ it('types what was asked for', () =>
     ]);
   }));
 
+it('reads one image with many texts as it reads copies of it', () =>
+  withFixture('blip2-itm', async (qformer) => {
+    const one = tf.slice(imageFeatures(), [2, 0, 0], [1, -1, -1]); // [1, tokens, width]
+    const copies = tf.tile(one, [4, 1, 1]); // [4, tokens, width]
+    expect(await qformer.match(one, text)).toBeAllclose(await qformer.match(copies, text), 1e-5);
+    const options = { text, returnAttention: true, returnLayers: true } as const;
+    const [actual, expected] = [await qformer.encodeQueries(one, options), await qformer.encodeQueries(copies, options)];
+    expect(actual.queries).toBeAllclose(expected.queries, 1e-5);
+    expected.attention.forEach((map, index) => expect(actual.attention[index]!).toBeAllclose(map, 1e-5));
+    expected.layers.forEach((layer, index) => expect(actual.layers[index]!).toBeAllclose(layer, 1e-5));
+  }));
+
 describe('errors', () => {
   it('name both sides when features come from another encoder', () =>
     withFixture('blip2-itm', async (qformer) => {
@@ -133,9 +145,9 @@ describe('errors', () => {
 
   it('say which texts do not fit', () =>
     withFixture('blip2-itm', async (qformer) => {
-      const one = { ids: [text.ids[0]!], mask: [text.mask[0]!] };
-      await expect(qformer.match(imageFeatures(), one)).rejects.toThrowErrorMatchingInlineSnapshot(
-        `[InputError: match: 4 images and 1 texts, expected one text for each image. Repeat the features or the texts, so that they make pairs.]`,
+      const two = { ids: text.ids.slice(0, 2), mask: text.mask.slice(0, 2) };
+      await expect(qformer.match(imageFeatures(), two)).rejects.toThrowErrorMatchingInlineSnapshot(
+        `[InputError: match: 4 images and 2 texts, expected one text for each image, or one image for all texts. Repeat the features or the texts, so that they make pairs.]`,
       );
       const long = { ids: [Array<number>(41).fill(1)], mask: [Array<number>(41).fill(1)] };
       await expect(qformer.encodeText(long)).rejects.toThrowErrorMatchingInlineSnapshot(

@@ -263,7 +263,7 @@ class BlockwiseQFormer implements LoadedQFormer {
     const compute = (inputParams: QFormerInputParams, textParams?: QFormerTextParams) =>
       tidy(() => {
         const rows: Tensor3D[] = [];
-        if (imageFeatures) rows.push(embedQueries(inputParams, config, imageFeatures.shape[0])); // [batch, queries, width]
+        if (imageFeatures) rows.push(embedQueries(inputParams, config, (tokens?.ids ?? imageFeatures).shape[0])); // [batch, queries, width]
         if (tokens && textParams) rows.push(embedText(inputParams, textParams, config, tokens.ids)); // [batch, tokens, width]
         const both = imageFeatures !== undefined && tokens !== undefined;
         return {
@@ -323,9 +323,9 @@ class BlockwiseQFormer implements LoadedQFormer {
       );
     }
     const images = imageFeatures?.shape[0] ?? text.ids.length;
-    if (images === text.ids.length) return;
+    if (images === 1 || images === text.ids.length) return;
     throw new InputError(
-      `${where}: ${images} images and ${text.ids.length} texts, expected one text for each image. Repeat the features or the texts, so that they make pairs.`,
+      `${where}: ${images} images and ${text.ids.length} texts, expected one text for each image, or one image for all texts. Repeat the features or the texts, so that they make pairs.`,
     );
   }
 }

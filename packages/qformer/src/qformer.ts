@@ -120,7 +120,10 @@ export function embedText(
 export interface LayerContext {
   /** How many leading rows are queries; the others are text. */
   readonly queryRows: number;
-  /** `[batch, imageTokens, imageFeatureWidth]`, after {@link normalizeImage}; needed where there are queries. */
+  /**
+   * `[batch, imageTokens, imageFeatureWidth]`, after {@link normalizeImage}; needed where there are queries. One image,
+   * `[1, …]`, may serve a whole batch.
+   */
   readonly image?: Tensor3D;
   /** Added to the self-attention scores, broadcast to `[batch, heads, rows, past + rows]`. @default all see all */
   readonly mask?: Tensor;
@@ -157,8 +160,7 @@ export function qformerLayer(
       let queries = sliceRows(attended, 0, queryRows); // [batch, queries, width]
       if (params.crossAttention !== undefined) {
         if (image === undefined) throw new ConfigError('qformerLayer: queries need image features. Pass `image`.');
-        const imageKeyValues = keyValuesOf(params.crossAttention, config, image); // [batch, heads, imageTokens, headWidth]
-        const seen = attentionBlock(params.crossAttention, config, queries, imageKeyValues);
+        const seen = crossAttentionBlock(params.crossAttention, config, queries, image);
         queries = seen.hidden; // [batch, queries, width]
         crossAttention = seen.probabilities; // [batch, heads, queries, imageTokens]
       }
@@ -171,6 +173,28 @@ export function qformerLayer(
     }
     return { hidden: tf.concat(outputs, 1), keyValues, crossAttention }; // [batch, rows, width]
   });
+}
+
+/**
+ * What the queries read from the image. Queries do not see each other here, so those of a whole batch may read one
+ * image as if they were one long row of queries: its keys and values are computed once.
+ */
+function crossAttentionBlock(
+  params: QFormerAttentionParams,
+  config: QFormerConfig,
+  queries: Tensor3D,
+  image: Tensor3D,
+): { hidden: Tensor3D; probabilities: Tensor4D } {
+  const [batch, count, width] = queries.shape;
+  const keyValues = keyValuesOf(params, config, image); // [images, heads, imageTokens, headWidth]
+  if (image.shape[0] === batch) return attentionBlock(params, config, queries, keyValues);
+  const joined = tf.reshape(queries, [1, batch * count, width]) as Tensor3D; // [1, batch·queries, width]
+  const { hidden, probabilities } = attentionBlock(params, config, joined, keyValues); // [1, batch·queries, width], [1, heads, batch·queries, imageTokens]
+  const byQuery = tf.reshape(probabilities, [config.heads, batch, count, image.shape[1]]); // [heads, batch, queries, imageTokens]
+  return {
+    hidden: tf.reshape(hidden, [batch, count, width]), // [batch, queries, width]
+    probabilities: tf.transpose(byQuery, [1, 0, 2, 3]) as Tensor4D, // [batch, heads, queries, imageTokens]
+  };
 }
 
 /** norm(x + output(attention)): what each row of x reads, and with which probabilities. */
