@@ -24,8 +24,8 @@ export interface Match {
   readonly itc: number;
 }
 
-/** Pairs that go through the Q-Former in one pass: each repeats the image's features. */
-const PAIRS_AT_ONCE = 16;
+/** Texts that go through the Q-Former with an image in one pass. */
+const TEXTS_AT_ONCE = 16;
 
 /**
  * Scores every image against every text.
@@ -85,11 +85,10 @@ export async function matchingLogits(
 ): Promise<[number, number][]> {
   const tokenizer = requireTextTokenizer(model, 'match');
   const logits: [number, number][] = [];
-  for (let begin = 0; begin < tokens.length; begin += PAIRS_AT_ONCE) {
-    const chunk = tokenBatch(tokens.slice(begin, begin + PAIRS_AT_ONCE), { padTokenId: tokenizer.padTokenId });
+  for (let begin = 0; begin < tokens.length; begin += TEXTS_AT_ONCE) {
+    const chunk = tokenBatch(tokens.slice(begin, begin + TEXTS_AT_ONCE), { padTokenId: tokenizer.padTokenId });
     const values = await withTensorScope(async (scope) => {
-      const repeated = scope.own(tf.tile(features, [chunk.ids.length, 1, 1])); // [pairs, tokens, width]
-      return scope.own(await model.qformer.match(repeated, chunk, options)).data(); // [pairs, 2]
+      return scope.own(await model.qformer.match(features, chunk, options)).data(); // [texts, 2]
     });
     for (let pair = 0; pair < chunk.ids.length; pair++) logits.push([values[2 * pair]!, values[2 * pair + 1]!]);
   }

@@ -58,7 +58,10 @@ export interface QFormer extends Stage {
   encodeQueries(imageFeatures: Tensor3D, options?: RunOptions & { readonly text?: TokenBatch }): Promise<Tensor3D>;
   /** Text alone. @returns `[batch, tokens, width]` */
   encodeText(text: TokenBatch, options?: RunOptions): Promise<Tensor3D>;
-  /** Image-text matching logits of each (image, text) pair, `[batch, 2]`; index 1 means match. */
+  /**
+   * Image-text matching logits of each (image, text) pair, `[batch, 2]`; index 1 means match. One image,
+   * `[1, tokens, imageFeatureWidth]`, is matched with every text.
+   */
   match(imageFeatures: Tensor3D, text: TokenBatch, options?: RunOptions): Promise<Tensor2D>;
   /** The queries as language model input. @returns `[batch, queries, promptWidth]` */
   projectToPrompt(queries: Tensor3D, options?: RunOptions): Promise<Tensor3D>;
