@@ -42,6 +42,12 @@ describeBackends(() => {
       expect(linear({ weight: wide }, x).dataSync()).toBeAllclose(naiveLinear(x, wide), 1e-5);
     });
 
+    it('is the same product where rows go in several pieces', () => {
+      const narrow = spread<tf.Rank.R2>([2, 3000], 8);
+      const x = spread<tf.Rank.R2>([1101, 3000], 9); // 3.3 million numbers, an odd number of rows
+      expect(linear({ weight: narrow }, x).dataSync()).toBeAllclose(naiveLinear(x, narrow), 1e-4);
+    });
+
     it('has the gradients of its input, its weight and its bias', () => {
       const x = spread<tf.Rank.R3>([2, 3, 7], 6);
       const towards = spread<tf.Rank.R3>([2, 3, 5], 7);

@@ -30,6 +30,12 @@ export function linear<X extends Tensor>({ weight, bias }: LinearParams, x: X): 
 }
 
 /**
+ * Numbers of x that are packed at once: with more, the packed copy leaves the processor's cache. 1028×6144 by 1408×6144
+ * takes 0.75 s in four pieces of 257 rows, 1.4 s in one.
+ */
+const PACKED_NUMBERS = 1_600_000;
+
+/**
  * x·Wᵀ for a weight in `[out, in]` layout.
  *
  * The wasm backend has a fast kernel only for untransposed products, and that kernel packs a second copy of
@@ -38,6 +44,15 @@ export function linear<X extends Tensor>({ weight, bias }: LinearParams, x: X): 
  */
 function matMulTransposed(x: Tensor2D, weight: Tensor2D): Tensor2D {
   if (tf.getBackend() !== 'wasm') return tf.matMul(x, weight, false, true); // [rows, out]
+  const [rows, inputs] = x.shape;
+  if (rows > 1 && rows * inputs > PACKED_NUMBERS) {
+    const half = rows >> 1;
+    const halves = tf.split(x, [half, rows - half]) as Tensor2D[]; // [half, in], [rows − half, in]
+    return tf.concat(
+      halves.map((part) => matMulTransposed(part, weight)),
+      0,
+    ); // [rows, out]
+  }
   return tf.transpose(tf.matMul(weight, tf.transpose(x))); // [rows, out]
 }
 
