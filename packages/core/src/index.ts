@@ -1,6 +1,7 @@
 export * from './abort-and-progress.ts';
 export * from './checkpoint-json.ts';
 export * from './describe-only.ts';
+export * from './engine.ts';
 export * from './errors.ts';
 export * from './generation.ts';
 export * from './layers/activations.ts';
