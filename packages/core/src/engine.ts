@@ -36,6 +36,11 @@ export interface PrepareOptions<Params, Inputs> extends RunOptions {
   /** Shape of every input. */
   readonly inputs: InputSpecs<Inputs>;
   /**
+   * Everything that `compute` depends on besides its arguments, as a JSON value: the configuration that it closes over and the
+   * version of its package. An engine may keep what it prepared under it; without it, nothing is kept.
+   */
+  readonly identity?: unknown;
+  /**
    * Whether the weights may be quantised, and for what: `many` rows go through each matrix in one call (an image's
    * tokens), or `few` (a token for each beam). @default 'never'
    */
