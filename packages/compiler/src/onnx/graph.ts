@@ -31,7 +31,12 @@ export const ONNX_TYPE_BYTES: Readonly<Record<OnnxType, number>> = {
 };
 
 /** A node's setting. Numbers are ambiguous in JavaScript, so floats say that they are. */
-export type OnnxAttribute = number | readonly number[] | string | { readonly float: number } | { readonly floats: readonly number[] };
+export type OnnxAttribute =
+  | number
+  | readonly number[]
+  | string
+  | { readonly float: number }
+  | { readonly floats: readonly number[] };
 
 /** One operation. An empty input name stands for an optional input that is left out. */
 export interface OnnxNode {
