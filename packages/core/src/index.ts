@@ -1,4 +1,5 @@
 export * from './abort-and-progress.ts';
+export * from './axis-expressions.ts';
 export * from './checkpoint-json.ts';
 export * from './describe-only.ts';
 export * from './engine.ts';
