@@ -30,15 +30,36 @@ export interface WeightLocation {
 }
 
 /**
+ * How a quantised matrix is stored: the codes of each row in blocks, and one scale a block. Weight `[row, column]` is
+ * (code − zero point) · scale, with zero point 128 for 8 bits and 8 for 4. The layout is that of ONNX Runtime's `MatMulNBits`, without
+ * its optional zero points, so a compiled graph can refer to both parts where they lie.
+ */
+export interface QuantizedParts {
+  readonly bits: 8 | 4;
+  /** Columns that share a scale: a power of two from 16 on. */
+  readonly blockSize: number;
+  /**
+   * U8 `[rows, ceil(columns / blockSize), blockSize · bits / 8]`. With 4 bits the lower half of a byte is the earlier column. Codes beyond
+   * the last column are the zero point.
+   */
+  readonly codes: Weight;
+  /** F32 `[rows, ceil(columns / blockSize)]`. */
+  readonly scales: Weight;
+}
+
+/**
  * A weight that is described but not read: a name, a shape and a place in a file. It becomes numbers when
  * eager execution asks, and an external initializer when a compiled graph refers to it.
  */
 export interface Weight {
   readonly name: string;
+  /** Of the values that {@link read} gives; a quantised weight says F32. */
   readonly dtype: WeightDtype;
   readonly shape: readonly number[];
-  /** Absent for a weight that is computed from others, such as a concatenated bias. */
+  /** Absent for a weight that is computed from others, such as a concatenated bias or a quantised matrix. */
   readonly location?: WeightLocation;
+  /** Present for a matrix that is stored quantised; {@link read} gives its float values. */
+  readonly quantized?: QuantizedParts;
   /** The values, row-major: floats as `Float32Array` (converted), integers and booleans as `Int32Array`. */
   read(options?: Pick<RunOptions, 'abortSignal'>): Promise<Float32Array | Int32Array>;
   /** A weight made of rows `[begin, end)` of this one, by reference: nothing is read. */
