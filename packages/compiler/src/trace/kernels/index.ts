@@ -1,0 +1,37 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { TensorInfo } from '@tensorflow/tfjs-core';
+import { TRACE_BACKEND, type TraceBackend } from '../trace-backend.ts';
+import { ELEMENTWISE_KERNELS } from './elementwise.ts';
+import { FUSED_KERNELS } from './fused.ts';
+import { INDEXING_KERNELS } from './indexing.ts';
+import type { TraceKernels } from './kernel.ts';
+import { PRODUCT_KERNELS } from './products.ts';
+import { REDUCTION_KERNELS } from './reductions.ts';
+import { SHAPE_KERNELS } from './shapes.ts';
+
+/** All kernels that can be compiled, by what they do. */
+export const KERNEL_GROUPS: Readonly<Record<string, TraceKernels>> = {
+  elementwise: ELEMENTWISE_KERNELS,
+  reductions: REDUCTION_KERNELS,
+  shapes: SHAPE_KERNELS,
+  indexing: INDEXING_KERNELS,
+  products: PRODUCT_KERNELS,
+  fused: FUSED_KERNELS,
+};
+
+/** Names of the tfjs kernels that can be compiled, in alphabetical order. */
+export const COMPILED_KERNELS: readonly string[] = Object.values(KERNEL_GROUPS).flatMap((group) => Object.keys(group)).toSorted();
+
+/** Registers every kernel for the tracing backend. */
+export function registerTraceKernels(backend: TraceBackend): void {
+  for (const group of Object.values(KERNEL_GROUPS)) {
+    for (const [kernelName, trace] of Object.entries(group)) {
+      tf.registerKernel({
+        kernelName,
+        backendName: TRACE_BACKEND,
+        kernelFunc: ({ inputs, attrs }) =>
+          trace({ inputs: inputs as Record<string, TensorInfo>, attributes: attrs as never, backend, builder: backend.builder }),
+      });
+    }
+  }
+}

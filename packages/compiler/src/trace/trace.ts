@@ -1,0 +1,107 @@
+import { leavesOf, UnsupportedBackendError, type Weight } from '@blip2/core';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor, TensorInfo } from '@tensorflow/tfjs-core';
+import { flattenTree, mapTree } from '../tree.ts';
+import { callerOf } from './caller.ts';
+import type { TracedGraph } from './graph-builder.ts';
+import { registerTraceKernels } from './kernels/index.ts';
+import { TRACE_BACKEND, TraceBackend, type TracedType, onnxType } from './trace-backend.ts';
+
+/** A concrete input of a trace. */
+export interface TraceInput {
+  readonly shape: readonly number[];
+  readonly dtype: TracedType;
+}
+
+/** What a trace gives: the graph, and the function's result as a tree of output names. */
+export interface Trace {
+  readonly graph: TracedGraph;
+  /** The result's tree; leaf `i` of {@link flattenTree} is output `i` of the graph. */
+  readonly outputs: unknown;
+}
+
+let backend: TraceBackend | undefined;
+
+/**
+ * Runs a function once under the tracing backend.
+ *
+ * @param compute - Called with tensors that have shapes and no values.
+ * @param params - A tree of weights by reference; the function sees tensors.
+ * @param inputs - A tree of shapes and types.
+ * @throws {UnsupportedBackendError} for an operation that has no ONNX form, naming it and the line that called it.
+ * @throws {InputError} when the function reads values.
+ */
+export function trace(compute: (params: never, inputs: never) => unknown, params: unknown, inputs: unknown): Trace {
+  const tracing = traceBackend();
+  const engine = tf.engine();
+  const before = tf.getBackend();
+  const builder = tracing.begin();
+  switchTo(TRACE_BACKEND);
+  engine.startScope('compile');
+  try {
+    const toTensor = (info: TensorInfo): Tensor => engine.makeTensorFromTensorInfo(info);
+    const weights = new Map<Weight, Tensor>();
+    for (const weight of leavesOf(params) as Weight[]) {
+      if (!weights.has(weight)) weights.set(weight, toTensor(tracing.weightTensor(builder.weight(weight))));
+    }
+    const tensors = flattenTree(inputs).map(({ path, leaf }) => {
+      const { shape, dtype } = leaf as TraceInput;
+      return toTensor(tracing.tensor(builder.input(path, onnxType(dtype), shape), { shape, dtype }));
+    });
+    const result = compute(
+      mapTree(params, (leaf) => weights.get(leaf as Weight)) as never,
+      mapTree(inputs, (_, index) => tensors[index]) as never,
+    );
+    const outputs = flattenTree(result).map(({ path, leaf }) => {
+      const tensor = leaf as Tensor;
+      const name = builder.operation('Identity', [tracing.nameOf(tensor)]);
+      return { name, type: onnxType(tensor.dtype), shape: tensor.shape, path };
+    });
+    return {
+      graph: builder.finish(outputs.map(({ name, type, shape }) => ({ name, type, shape }))),
+      outputs: mapTree(result, (_, index) => outputs[index]!.name),
+    };
+  } catch (cause) {
+    throw explain(cause);
+  } finally {
+    engine.endScope();
+    switchTo(before);
+    tracing.end();
+  }
+}
+
+function traceBackend(): TraceBackend {
+  if (backend === undefined) {
+    const made = new TraceBackend();
+    backend = made;
+    tf.registerBackend(TRACE_BACKEND, () => made, 0);
+    registerTraceKernels(made);
+    tf.engine().findBackend(TRACE_BACKEND); // initialised now, so that switching to it is synchronous
+  }
+  return backend;
+}
+
+/** Synchronous for backends that are initialised, which both of ours are. */
+function switchTo(name: string): void {
+  if (name !== undefined) void tf.setBackend(name);
+}
+
+/** tfjs says only which kernel is missing; the user wants to know which line needs it. */
+function explain(cause: unknown): unknown {
+  if (!(cause instanceof Error)) return cause;
+  const kernel = cause.message.match(/(?:Cannot find registered kernel|Kernel) '(\w+)'/)?.[1];
+  if (kernel !== undefined) {
+    return new UnsupportedBackendError(
+      `compile: ${callerOf(cause)} uses the tfjs kernel '${kernel}', which cannot be compiled yet. ` +
+        `Write it with other operations, or keep that part eager; the package's README lists the kernels that can.`,
+      { cause },
+    );
+  }
+  const gradient = cause.message.match(/gradient function not found for (\w+)/)?.[1];
+  if (gradient === undefined) return cause;
+  return new UnsupportedBackendError(
+    `compile: ${callerOf(cause)} needs the gradient of '${gradient}', which is not registered. ` +
+      `Import '@tensorflow/tfjs', which registers the gradients of all operations.`,
+    { cause },
+  );
+}
