@@ -24,31 +24,51 @@ import {
 export interface EagerEngine extends Engine {
   /** Names of the functions that were prepared so far, in order. */
   readonly prepared: readonly string[];
-  /** Names of the functions that were run so far, in order. */
-  readonly runs: readonly string[];
+  /** The runs so far, in order. */
+  readonly runs: readonly EngineRun[];
+}
+
+/** One run of a function. */
+export interface EngineRun {
+  readonly name: string;
+  /** The tfjs kernels that it called, in order; empty unless they are recorded. */
+  readonly kernels: readonly string[];
 }
 
 /**
  * An engine that computes with tfjs, on the current backend, as the function says: it keeps the rules of the interface, and
  * nothing else. Tests of stages compare it with golden values; a compiler is compared with it.
  *
+ * @param options.recordKernels - Writes down the kernels of each run: a compiler needs them to be the same for all sizes.
+ *   Layers take other forms on the wasm backend, so do it on `cpu`. @default false
+ *
  * @example
  * using encoder = await createVisionEncoder(weights, config, { engine: eagerEngine() });
  */
-export function eagerEngine(): EagerEngine {
+export function eagerEngine({ recordKernels = false }: { readonly recordKernels?: boolean } = {}): EagerEngine {
   const prepared: string[] = [];
-  const runs: string[] = [];
+  const runs: EngineRun[] = [];
+  const compute = async (name: string, run: () => TensorContainer): Promise<TensorContainer> => {
+    if (!recordKernels) {
+      runs.push({ name, kernels: [] });
+      return tf.tidy(run);
+    }
+    let outputs: TensorContainer = [];
+    const { kernels } = await tf.profile(() => (outputs = tf.tidy(run)));
+    runs.push({ name, kernels: kernels.map((kernel) => kernel.name) });
+    return outputs;
+  };
   return {
     name: 'eager tfjs',
     prepared,
     runs,
     async prepare<Params, Inputs, Outputs>(
-      compute: (params: Params, inputs: Inputs) => Outputs,
+      pure: (params: Params, inputs: Inputs) => Outputs,
       options: PrepareOptions<Params, Inputs>,
     ): Promise<PreparedFunction<Inputs, Outputs>> {
       const params = await materialize<Params>(options.params, options);
       prepared.push(options.name);
-      return new EagerFunction(compute, options, params, () => runs.push(options.name));
+      return new EagerFunction(pure, options, params, (run) => compute(options.name, run));
     },
     async gatherRows(tensor: EngineTensor, rows: readonly number[]): Promise<EngineTensor> {
       const count = tensor.shape[0]!;
@@ -65,20 +85,20 @@ class EagerFunction<Params, Inputs, Outputs> implements PreparedFunction<Inputs,
   readonly #compute: (params: Params, inputs: Inputs) => Outputs;
   readonly #name: string;
   readonly #specs: InputSpecs<Inputs>;
-  readonly #onRun: () => void;
+  readonly #runTidy: (run: () => TensorContainer) => Promise<TensorContainer>;
   #params: Params | undefined;
 
   constructor(
     compute: (params: Params, inputs: Inputs) => Outputs,
     { name, inputs }: PrepareOptions<Params, Inputs>,
     params: Params,
-    onRun: () => void,
+    runTidy: (run: () => TensorContainer) => Promise<TensorContainer>,
   ) {
     this.#compute = compute;
     this.#name = name;
     this.#specs = inputs;
     this.#params = params;
-    this.#onRun = onRun;
+    this.#runTidy = runTidy;
   }
 
   async run(
@@ -90,9 +110,8 @@ class EagerFunction<Params, Inputs, Outputs> implements PreparedFunction<Inputs,
     await nextTurn();
     abortSignal?.throwIfAborted();
     const params = this.#paramsOrThrow();
-    this.#onRun();
     // Clones, so that an output which is an input, or which stands in two places, has an owner in each of them.
-    const outputs = tf.tidy(() => {
+    const outputs = await this.#runTidy(() => {
       const tensors = mapLeaves(inputs, (leaf) => tensorOf(leaf as Tensor | HostTensor | EngineTensor)) as Inputs;
       return mapLeaves(this.#compute(params, tensors), (leaf) => tf.clone(leaf as Tensor)) as TensorContainer;
     });

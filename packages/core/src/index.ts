@@ -3,6 +3,7 @@ export * from './axis-expressions.ts';
 export * from './checkpoint-json.ts';
 export * from './describe-only.ts';
 export * from './engine.ts';
+export * from './engine-functions.ts';
 export * from './errors.ts';
 export * from './generation.ts';
 export * from './layers/activations.ts';
