@@ -10,6 +10,7 @@ export * from './layers/activations.ts';
 export * from './layers/attention.ts';
 export * from './layers/batched-product.ts';
 export * from './layers/describe.ts';
+export { FUSED_KERNELS, type FusedKernel } from './layers/fused-kernel.ts';
 export * from './layers/linear.ts';
 export * from './layers/norm.ts';
 export * from './parameters.ts';

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
 import { tidy } from '../tensor-scope.ts';
 import { batchedProduct } from './batched-product.ts';
+import { type FusedOperation, runFused } from './fused-kernel.ts';
 
 /**
  * What a masked score gets added. Large enough that its softmax is exactly 0 in float32, finite so that a
@@ -53,8 +54,62 @@ export function attentionProbabilities(query: Tensor4D, key: Tensor4D, { scale, 
  * @param value - `[batch, heads, keys, headWidth]`
  * @returns `[batch, heads, queries, headWidth]`
  */
-export function attend(query: Tensor4D, key: Tensor4D, value: Tensor4D, options: AttentionOptions): Tensor4D {
-  return tidy(() => batchedProduct(attentionProbabilities(query, key, options), value)); // [batch, heads, queries, headWidth]
+export function attend(query: Tensor4D, key: Tensor4D, value: Tensor4D, { scale, bias }: AttentionOptions): Tensor4D {
+  return runFused(ATTENTION, { query, key, value, bias }, { scale }); // [batch, heads, queries, headWidth]
+}
+
+interface AttentionInputs {
+  readonly query: Tensor4D; // [batch, heads, queries, headWidth]
+  readonly key: Tensor4D; //   [batch, heads, keys, headWidth]
+  readonly value: Tensor4D; // [batch, heads, keys, headWidth]
+  readonly bias?: Tensor; //   broadcast to [batch, heads, queries, keys]
+}
+
+const ATTENTION: FusedOperation<AttentionInputs, { readonly scale: number }> = {
+  kernel: 'FusedAttention',
+  inputs: ['query', 'key', 'value', 'bias'],
+  compute: ({ query, key, value, bias }, { scale }) => batchedProduct(attentionProbabilities(query, key, { scale, bias }), value), // [batch, heads, queries, headWidth]
+  gradients: (dy, inputs, { scale }) => {
+    // Queries, keys and values share the large tensors on the way, and it is rare that not all three are wanted.
+    const shared = tidy(() => {
+      const { query, key } = inputs;
+      const { probabilities, dScores } = scoreGradients(dy as Tensor4D, inputs, scale); // [batch, heads, queries, keys]
+      return {
+        query: tf.mul(batchedProduct(dScores, key), scale), // [batch, heads, queries, headWidth]
+        key: tf.mul(batchedProduct(swapped(dScores), query), scale), // [batch, heads, keys, headWidth]
+        value: batchedProduct(swapped(probabilities), dy as Tensor4D), // [batch, heads, keys, headWidth]
+      };
+    });
+    return {
+      query: () => shared.query,
+      key: () => shared.key,
+      value: () => shared.value,
+      bias: () => sumTo(scoreGradients(dy as Tensor4D, inputs, scale).dScores, inputs.bias!.shape),
+    };
+  },
+};
+
+/** The probabilities, once more, and the gradient of the scores that they came from, both `[batch, heads, queries, keys]`. */
+function scoreGradients(
+  dy: Tensor4D,
+  { query, key, value, bias }: AttentionInputs,
+  scale: number,
+): { probabilities: Tensor4D; dScores: Tensor4D } {
+  const probabilities = attentionProbabilities(query, key, { scale, bias }); // [batch, heads, queries, keys]
+  const weighted = tf.mul(probabilities, batchedProduct(dy, value, true)); // [batch, heads, queries, keys]
+  return { probabilities, dScores: tf.sub(weighted, tf.mul(probabilities, tf.sum(weighted, -1, true))) };
+}
+
+/** `[batch, heads, rows, columns]` → `[batch, heads, columns, rows]` */
+function swapped(x: Tensor4D): Tensor4D {
+  return tf.transpose(x, [0, 1, 3, 2]);
+}
+
+/** Sums what was broadcast from `shape`. */
+function sumTo(x: Tensor4D, shape: readonly number[]): Tensor {
+  const padded = [...Array.from({ length: x.rank - shape.length }, () => 1), ...shape];
+  const axes = padded.flatMap((size, axis) => (size === 1 ? [axis] : []));
+  return tf.reshape(axes.length === 0 ? x : tf.sum(x, axes, true), [...shape]);
 }
 
 /**

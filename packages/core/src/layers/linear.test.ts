@@ -2,7 +2,7 @@ import { expectNoLeak, spread } from '@blip2/testing';
 import { describeBackends } from '@blip2/testing/backends';
 import { expectGradient } from '@blip2/testing/gradients';
 import * as tf from '@tensorflow/tfjs-core';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { embed, linear } from './linear.ts';
 
 /** Σ over inputs of x·w, plus b, one output after the other, in 64-bit numbers. */
@@ -22,8 +22,12 @@ function naiveLinear(x: tf.Tensor, weight: tf.Tensor2D, bias?: tf.Tensor1D): num
 
 describeBackends(() => {
   describe('linear', () => {
-    const weight = spread<tf.Rank.R2>([5, 7], 1);
-    const bias = spread<tf.Rank.R1>([5], 2);
+    let weight: tf.Tensor2D;
+    let bias: tf.Tensor1D;
+    beforeAll(() => {
+      weight = spread([5, 7], 1);
+      bias = spread([5], 2);
+    });
 
     it.each([{ shape: [1, 7] }, { shape: [3, 7] }, { shape: [2, 3, 7] }, { shape: [2, 1, 3, 7] }])(
       'equals the sums, one by one, for $shape',
