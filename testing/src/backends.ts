@@ -14,3 +14,14 @@ export function describeBackends(run: (backend: 'wasm' | 'cpu') => void): void {
     run(backend);
   });
 }
+
+/** Runs `body` on the plain JavaScript backend, for which layers have no forms of their own. */
+export async function onCpuBackend<Result>(body: () => Promise<Result>): Promise<Result> {
+  const before = tf.getBackend();
+  await tf.setBackend('cpu');
+  try {
+    return await body();
+  } finally {
+    await tf.setBackend(before);
+  }
+}

@@ -1,5 +1,14 @@
-import { type Progress, randomWeights, seededRandom, WeightBudget, type WeightSource } from '@blip2/core';
+import {
+  type EngineOptions,
+  type PlacementOptions,
+  type Progress,
+  randomWeights,
+  seededRandom,
+  WeightBudget,
+  type WeightSource,
+} from '@blip2/core';
 import { expectNoLeak } from '@blip2/testing';
+import { eagerEngine } from '@blip2/testing/engine';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
 import { describe, expect, expectTypeOf, it } from 'vitest';
@@ -28,17 +37,18 @@ function randomImages(batch: number, height = 12, width = 12): Tensor4D {
   return tf.tensor4d(values, [batch, height, width, 3]);
 }
 
-const budgets = [
-  ['resident', () => new WeightBudget()],
-  ['streamed', () => new WeightBudget(0)],
-  ['half resident', () => new WeightBudget(3000)],
-] as const;
+const places: [string, () => PlacementOptions & EngineOptions][] = [
+  ['resident weights', () => ({ budget: new WeightBudget() })],
+  ['streamed weights', () => ({ budget: new WeightBudget(0) })],
+  ['half resident weights', () => ({ budget: new WeightBudget(3000) })],
+  ['an engine', () => ({ engine: eagerEngine() })],
+];
 
-describe.each(budgets)('%s weights', (_, budget) => {
+describe.each(places)('%s', (_, place) => {
   it('give the same features', async () => {
     const images = randomImages(2);
     using reference = await createVisionEncoder(weights, config);
-    using encoder = await createVisionEncoder(weights, config, { budget: budget() });
+    using encoder = await createVisionEncoder(weights, config, place());
     expect(await encoder.encode(images)).toBeAllclose(await reference.encode(images), 1e-7);
   });
 
@@ -46,15 +56,14 @@ describe.each(budgets)('%s weights', (_, budget) => {
     const images = randomImages(1);
     const run = (use: (encoder: Awaited<ReturnType<typeof createVisionEncoder>>) => Promise<unknown>): Promise<void> =>
       expectNoLeak(async () => {
-        const shared = budget();
-        using encoder = await createVisionEncoder(weights, config, { budget: shared });
+        using encoder = await createVisionEncoder(weights, config, place());
         await use(encoder);
       });
     await run(async (encoder) => {
       tf.dispose(await encoder.encode(images));
       const { features, layers } = await encoder.encode(images, { returnLayers: true });
       tf.dispose([features, ...layers]);
-      const large = randomImages(1, 16, 20);
+      const large = randomImages(1, 17, 22); // with pixels beyond the last whole patch
       tf.dispose([large, await encoder.encode(large, { interpolatePositions: true })]);
     });
     const small = randomImages(1, 8, 8);
@@ -155,8 +164,8 @@ describe('encode', () => {
     expectTypeOf(await encoder.encode(images, { returnLayers: true })).toEqualTypeOf<LayerFeatures>();
   });
 
-  it('refuses images that do not fit, and says what to do', async () => {
-    using encoder = await createVisionEncoder(weights, config);
+  it.each(places.slice(2))('refuses images that do not fit, and says what to do: %s', async (_, place) => {
+    using encoder = await createVisionEncoder(weights, config, place());
     const attempt = (images: tf.Tensor, interpolatePositions = false): Promise<Tensor3D> =>
       encoder.encode(images as Tensor4D, { interpolatePositions });
     await expect(attempt(randomImages(1, 16, 12))).rejects.toThrowErrorMatchingInlineSnapshot(
@@ -176,16 +185,19 @@ describe('encode', () => {
     );
   });
 
-  it('interpolates positions for other sizes, and keeps the tables of a few grids', async () => {
-    using encoder = await createVisionEncoder(weights, config);
-    for (const side of [16, 20, 24, 28, 32, 16]) {
-      const features = await encoder.encode(randomImages(1, side, 12), { interpolatePositions: true });
-      expect(features.shape).toEqual([1, 1 + (side / 4) * 3, 8]);
-    }
-    const images = randomImages(1);
-    const same = await encoder.encode(images, { interpolatePositions: true });
-    expect(same).toBeAllclose(await encoder.encode(images), 0);
-  });
+  it.each(places.slice(2))(
+    'interpolates positions for other sizes, and keeps the tables of a few grids: %s',
+    async (_, place) => {
+      using encoder = await createVisionEncoder(weights, config, place());
+      for (const side of [16, 20, 24, 28, 32, 16]) {
+        const features = await encoder.encode(randomImages(1, side, 12), { interpolatePositions: true });
+        expect(features.shape).toEqual([1, 1 + (side / 4) * 3, 8]);
+      }
+      const images = randomImages(1);
+      const same = await encoder.encode(images, { interpolatePositions: true });
+      expect(same).toBeAllclose(await encoder.encode(images), 0);
+    },
+  );
 
   it('answers several calls at once', async () => {
     using encoder = await createVisionEncoder(weights, config, { budget: new WeightBudget(0) });
@@ -195,8 +207,8 @@ describe('encode', () => {
     expect(second).toBeAllclose(await encoder.encode(b), 0);
   });
 
-  it('is over after dispose, which may be called twice', async () => {
-    const encoder = await createVisionEncoder(weights, config);
+  it.each(places.slice(2))('is over after dispose, which may be called twice: %s', async (_, place) => {
+    const encoder = await createVisionEncoder(weights, config, place());
     encoder.dispose();
     encoder.dispose();
     await expect(encoder.encode(randomImages(1))).rejects.toThrowErrorMatchingInlineSnapshot(

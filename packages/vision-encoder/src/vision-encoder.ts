@@ -3,32 +3,23 @@ import {
   type Checkpoint,
   type Described,
   DisposedError,
+  type EngineOptions,
   InputError,
-  loadBlocks,
-  ParameterBlock,
   type PlacementOptions,
   readCheckpointConfig,
-  runBlocks,
   type RunOptions,
   ShapeError,
-  TensorScope,
-  tidy,
   type VisionEncoder,
   WeightBudget,
   WeightReader,
   type WeightSource,
-  withTensorScope,
 } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
+import { BlockwiseRunner, PART, type VisionRunner } from './blockwise-runner.ts';
+import { EngineRunner } from './engine-runner.ts';
 import { interpolatePositions, type PatchGrid } from './position-interpolation.ts';
-import {
-  embedImages,
-  visionBlock,
-  type VisionBlockParams,
-  type VisionEmbeddingParams,
-  type VisionTransformerParams,
-} from './vision-transformer.ts';
+import type { VisionTransformerParams } from './vision-transformer.ts';
 import { visionConfigFromJson, type VisionConfigOptions, type VisionTransformerConfig } from './vision-transformer-config.ts';
 import { describeVisionTransformer, isVisionWeight } from './vision-transformer-weights.ts';
 
@@ -68,11 +59,13 @@ export interface VisionTransformerEncoder extends VisionEncoder {
 }
 
 /**
- * Makes an encoder from a configuration and weights. Blocks that find no room in the budget stream: their weights are
- * read for each call.
+ * Makes an encoder from a configuration and weights. Without an engine, blocks that find no room in the budget stream: their
+ * weights are read for each call. An engine runs all blocks as one function, which is prepared here; the one for
+ * `returnLayers` is prepared when it is first used.
  *
- * @param weights - Read from for as long as the encoder streams. Weights of other parts are left alone.
- * @param options.budget - Shared with the model's other parts. @default what the backend can hold
+ * @param weights - Read from for as long as the encoder lives. Weights of other parts are left alone.
+ * @param options.budget - Shared with the model's other parts; an engine does not need it. @default what the backend can hold
+ * @param options.engine - Stays the caller's. @default none: tfjs operations on the current backend
  * @returns an encoder that owns its tensors; `dispose()` it. On error or abort nothing stays behind.
  * @throws {WeightsError} when weights are missing, left over or have other shapes.
  *
@@ -82,15 +75,18 @@ export interface VisionTransformerEncoder extends VisionEncoder {
 export async function createVisionEncoder(
   weights: WeightSource,
   config: VisionTransformerConfig,
-  options: PlacementOptions & RunOptions = {},
+  options: PlacementOptions & EngineOptions & RunOptions = {},
 ): Promise<VisionTransformerEncoder> {
   options.abortSignal?.throwIfAborted();
   const reader = new WeightReader(weights, PART);
   const described = describeVisionTransformer(reader, config);
   reader.finish(isVisionWeight);
-  const encoder = new BlockwiseEncoder(described, config, options.budget ?? new WeightBudget());
-  await encoder.load(options);
-  return encoder;
+  const runner =
+    options.engine === undefined
+      ? new BlockwiseRunner(described, config, options.budget ?? new WeightBudget())
+      : new EngineRunner(described, config, options.engine);
+  await runner.load(options);
+  return new LoadedEncoder(described, config, runner);
 }
 
 /**
@@ -107,35 +103,28 @@ export async function createVisionEncoder(
  */
 export async function loadVisionEncoder(
   checkpoint: Checkpoint,
-  options: PlacementOptions & RunOptions & VisionConfigOptions = {},
+  options: PlacementOptions & EngineOptions & RunOptions & VisionConfigOptions = {},
 ): Promise<VisionTransformerEncoder> {
   const config = await readCheckpointConfig(checkpoint, (json) => visionConfigFromJson(json, options), options);
   return createVisionEncoder(checkpoint.weights, config, options);
 }
 
-const PART = 'vision encoder';
-
 /** Position tables of other image sizes that are kept. */
 const KEPT_TABLES = 4;
 
-class BlockwiseEncoder implements VisionTransformerEncoder {
+/** Checks images, fits positions to them, and leaves the layers to a runner. */
+class LoadedEncoder implements VisionTransformerEncoder {
   readonly config: VisionTransformerConfig;
-  readonly #embeddings: ParameterBlock<VisionEmbeddingParams>;
-  readonly #blocks: readonly ParameterBlock<VisionBlockParams>[];
+  readonly #described: Described<VisionTransformerParams>;
+  readonly #runner: VisionRunner;
   /** Interpolated position tables by grid, the most recently used last. */
   readonly #tables: Map<string, Float32Array> = new Map();
   #disposed = false;
 
-  constructor(described: Described<VisionTransformerParams>, config: VisionTransformerConfig, budget: WeightBudget) {
+  constructor(described: Described<VisionTransformerParams>, config: VisionTransformerConfig, runner: VisionRunner) {
     this.config = config;
-    this.#embeddings = new ParameterBlock<VisionEmbeddingParams>(`${PART}, embeddings`, described.embeddings, budget);
-    this.#blocks = described.blocks.map(
-      (block, index) => new ParameterBlock<VisionBlockParams>(`${PART}, block ${index}`, block, budget),
-    );
-  }
-
-  load(options: RunOptions): Promise<void> {
-    return loadBlocks([this.#embeddings, ...this.#blocks], PART, options);
+    this.#described = described;
+    this.#runner = runner;
   }
 
   encode(images: Tensor4D, options?: EncodeOptions & { readonly returnLayers?: false }): Promise<Tensor3D>;
@@ -143,47 +132,21 @@ class BlockwiseEncoder implements VisionTransformerEncoder {
   async encode(images: Tensor4D, options: EncodeOptions = {}): Promise<Tensor3D | LayerFeatures> {
     if (this.#disposed) throw new DisposedError(PART);
     const grid = this.#gridOf(images, options);
-    return withTensorScope(async (scope) => {
-      const tokens = scope.own(await this.#embed(images, grid, options)); // [batch, tokens, width]
-      const layers: Tensor3D[] = [];
-      const features = await runBlocks(
-        this.#blocks,
-        tokens,
-        (params, hidden) => {
-          if (options.returnLayers) layers.push(scope.own(tf.keep(tf.clone(hidden)))); // [batch, tokens, width]
-          return visionBlock(params, this.config, hidden); // [batch, tokens, width]
-        },
-        options,
-      );
-      return options.returnLayers ? withLayers(scope, features, layers) : features;
-    });
+    const positions = await this.#positionsOf(grid, options);
+    if (!options.returnLayers) return this.#runner.run(images, positions, options); // [batch, tokens, width]
+    const layers = await this.#runner.runLayers(images, positions, options);
+    // The last layer as a tensor of its own, so that each may be disposed alone.
+    return { features: tf.clone(layers.at(-1)!), layers };
   }
 
   dispose(): void {
     this.#disposed = true;
-    this.#embeddings.dispose();
-    for (const block of this.#blocks) block.dispose();
+    this.#runner.dispose();
     this.#tables.clear();
   }
 
   [Symbol.dispose](): void {
     this.dispose();
-  }
-
-  /** @returns `[batch, tokens, width]` */
-  async #embed(images: Tensor4D, grid: PatchGrid, options: RunOptions): Promise<Tensor3D> {
-    const table = await this.#positionsOf(grid, options);
-    return this.#embeddings.use(
-      (params) =>
-        tidy(() => {
-          const positions =
-            table === undefined
-              ? params.positions
-              : (tf.tensor(table, [1 + grid.rows * grid.columns, this.config.width]) as Tensor2D); // [tokens, width]
-          return embedImages({ ...params, positions }, this.config, images); // [batch, tokens, width]
-        }),
-      options,
-    );
   }
 
   /** The position table of another grid; `undefined` for the encoder's own. */
@@ -193,7 +156,7 @@ class BlockwiseEncoder implements VisionTransformerEncoder {
     const key = `${grid.rows}×${grid.columns}`;
     let table = this.#tables.get(key);
     if (table === undefined) {
-      const learned = await this.#embeddings.described.positions.read(options);
+      const learned = await this.#described.embeddings.positions.read(options);
       table = interpolatePositions(Float32Array.from(learned), own, grid, this.config);
     }
     this.#tables.delete(key);
@@ -238,10 +201,4 @@ class BlockwiseEncoder implements VisionTransformerEncoder {
       expected,
     );
   }
-}
-
-/** Hands all layers to the caller; the last is a tensor of its own, so that each may be disposed alone. */
-function withLayers(scope: TensorScope, features: Tensor3D, layers: readonly Tensor3D[]): LayerFeatures {
-  for (const layer of layers) scope.release(layer);
-  return { features, layers: [...layers, tf.clone(features)] };
 }
