@@ -10,7 +10,15 @@ export {
   type QFormerTextParams,
   querySimilarity,
 } from './heads.ts';
-export { type QFormerPass, runCaptionPass, runJointPass, runQueryPass, runTextPass, type TextTensors } from './passes.ts';
+export {
+  type QFormerPass,
+  type QFormerPassOptions,
+  runCaptionPass,
+  runJointPass,
+  runQueryPass,
+  runTextPass,
+  type TextTensors,
+} from './passes.ts';
 export {
   QFORMER_MATCHING,
   QFORMER_STAGE_1,

@@ -49,7 +49,11 @@ export async function runLayerBlocks(
       hidden,
       (params, state, index) => {
         if (wanted.layers) kept.layers.push(tf.keep(tf.clone(state))); // [batch, rows, width]
-        const result = qformerLayer(params, config, state, { ...context, past: past?.[index] });
+        const result = qformerLayer(params, config, state, {
+          ...context,
+          past: past?.[index],
+          returnAttention: wanted.attention,
+        });
         if (wanted.attention && result.crossAttention !== undefined) kept.attention.push(tf.keep(result.crossAttention));
         if (wanted.keyValues)
           kept.keyValues.push({ keys: tf.keep(result.keyValues.keys), values: tf.keep(result.keyValues.values) });

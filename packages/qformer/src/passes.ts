@@ -27,10 +27,16 @@ export interface QFormerPass {
   readonly hiddenStates: readonly Tensor3D[];
   /** The last hidden state. */
   readonly output: Tensor3D;
-  /** One map for each layer with cross-attention, in order: `[batch, heads, queries, imageTokens]`. */
+  /** If wanted, one map for each layer with cross-attention, in order: `[batch, heads, queries, imageTokens]`; otherwise empty. */
   readonly crossAttention: readonly Tensor4D[];
   /** Self-attention keys and values of each layer, `[batch, heads, rows, headWidth]`. */
   readonly keyValues: readonly KeyValues[];
+}
+
+/** What a pass gives besides its hidden states. */
+export interface QFormerPassOptions {
+  /** Whether `crossAttention` is filled: its maps are not needed for the output. @default false */
+  readonly returnAttention?: boolean;
 }
 
 /**
@@ -41,10 +47,15 @@ export interface QFormerPass {
  *
  * Source: BLIP-2 (arXiv 2301.12597), section 3.1.
  */
-export function runQueryPass(params: QFormerParams, config: QFormerConfig, image: Tensor3D): QFormerPass {
+export function runQueryPass(
+  params: QFormerParams,
+  config: QFormerConfig,
+  image: Tensor3D,
+  { returnAttention }: QFormerPassOptions = {},
+): QFormerPass {
   return tidy(() => {
     const hidden = embedQueries(params.inputs, config, image.shape[0]); // [batch, queries, width]
-    return runLayers(params, config, hidden, { queryRows: config.queries, image });
+    return runLayers(params, config, hidden, { queryRows: config.queries, image, returnAttention });
   });
 }
 
@@ -73,12 +84,14 @@ export function runJointPass(
   image: Tensor3D,
   text: TextTensors,
   pattern: AttentionPattern,
+  { returnAttention }: QFormerPassOptions = {},
 ): QFormerPass {
   return tidy(() => {
     const queries = embedQueries(params.inputs, config, text.ids.shape[0]); // [batch, queries, width]
     const words = embedText(params.inputs, textParamsOf(params), config, text.ids); // [batch, tokens, width]
     const mask = jointMask(pattern, text.mask, config.queries); // broadcast to [batch, 1, rows, rows]
-    return runLayers(params, config, tf.concat([queries, words], 1), { queryRows: config.queries, image, mask }); // [batch, queries + tokens, width]
+    const rows = tf.concat([queries, words], 1); // [batch, queries + tokens, width]
+    return runLayers(params, config, rows, { queryRows: config.queries, image, mask, returnAttention });
   });
 }
 

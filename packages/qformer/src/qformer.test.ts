@@ -106,7 +106,10 @@ describe('properties', () => {
 
   it('each query shares one whole look among the image’s tokens', () =>
     withStage1((params, config, image) => {
-      const { crossAttention } = runQueryPass(params, config, image);
+      const { crossAttention, output } = runQueryPass(params, config, image, { returnAttention: true });
+      const unasked = runQueryPass(params, config, image);
+      expect(unasked.crossAttention).toEqual([]);
+      expect(unasked.output).toBeAllclose(output, 1e-6);
       expect(crossAttention.map(({ shape }) => shape)).toEqual([
         [4, 4, 6, 7],
         [4, 4, 6, 7],

@@ -1,5 +1,6 @@
 import {
   activation,
+  attend,
   attentionProbabilities,
   batchedProduct,
   ConfigError,
@@ -129,13 +130,15 @@ export interface LayerContext {
   readonly mask?: Tensor;
   /** Self-attention keys and values of rows that stand before these and were computed earlier. */
   readonly past?: KeyValues;
+  /** Whether the probabilities of cross-attention are wanted. @default false */
+  readonly returnAttention?: boolean;
 }
 
 /** What a layer computes. */
 export interface LayerOutput {
   readonly hidden: Tensor3D; //                  [batch, rows, width]
   readonly keyValues: KeyValues; //              of self-attention, past rows included
-  readonly crossAttention?: Tensor4D; //         probabilities, [batch, heads, queries, imageTokens]
+  readonly crossAttention?: Tensor4D; //         probabilities, if wanted, [batch, heads, queries, imageTokens]
 }
 
 /**
@@ -148,11 +151,11 @@ export function qformerLayer(
   params: QFormerLayerParams,
   config: QFormerConfig,
   hidden: Tensor3D,
-  { queryRows, image, mask, past }: LayerContext,
+  { queryRows, image, mask, past, returnAttention }: LayerContext,
 ): LayerOutput {
   return tidy(() => {
     const keyValues = appendTo(past, keyValuesOf(params.selfAttention, config, hidden)); // [batch, heads, past + rows, headWidth]
-    const attended = attentionBlock(params.selfAttention, config, hidden, keyValues, mask).hidden; // [batch, rows, width]
+    const attended = attentionBlock(params.selfAttention, config, hidden, keyValues, { mask }).hidden; // [batch, rows, width]
     const textRows = hidden.shape[1] - queryRows;
     const outputs: Tensor3D[] = [];
     let crossAttention: Tensor4D | undefined;
@@ -160,9 +163,9 @@ export function qformerLayer(
       let queries = sliceRows(attended, 0, queryRows); // [batch, queries, width]
       if (params.crossAttention !== undefined) {
         if (image === undefined) throw new ConfigError('qformerLayer: queries need image features. Pass `image`.');
-        const seen = crossAttentionBlock(params.crossAttention, config, queries, image);
+        const seen = crossAttentionBlock(params.crossAttention, config, queries, image, returnAttention);
         queries = seen.hidden; // [batch, queries, width]
-        crossAttention = seen.probabilities; // [batch, heads, queries, imageTokens]
+        crossAttention = seen.probabilities; // if wanted: [batch, heads, queries, imageTokens]
       }
       outputs.push(feedForwardBlock(params.queryFeedForward, config, queries)); // [batch, queries, width]
     }
@@ -184,30 +187,39 @@ function crossAttentionBlock(
   config: QFormerConfig,
   queries: Tensor3D,
   image: Tensor3D,
-): { hidden: Tensor3D; probabilities: Tensor4D } {
+  returnAttention?: boolean,
+): Attended {
   const [batch, count, width] = queries.shape;
   const keyValues = keyValuesOf(params, config, image); // [images, heads, imageTokens, headWidth]
-  if (image.shape[0] === batch) return attentionBlock(params, config, queries, keyValues);
+  if (image.shape[0] === batch) return attentionBlock(params, config, queries, keyValues, { returnAttention });
   const joined = tf.reshape(queries, [1, batch * count, width]) as Tensor3D; // [1, batch·queries, width]
-  const { hidden, probabilities } = attentionBlock(params, config, joined, keyValues); // [1, batch·queries, width], [1, heads, batch·queries, imageTokens]
-  const byQuery = tf.reshape(probabilities, [config.heads, batch, count, image.shape[1]]); // [heads, batch, queries, imageTokens]
+  const { hidden, probabilities } = attentionBlock(params, config, joined, keyValues, { returnAttention }); // [1, batch·queries, width], [1, heads, batch·queries, imageTokens]
+  const byQuery = probabilities && tf.reshape(probabilities, [config.heads, batch, count, image.shape[1]]); // [heads, batch, queries, imageTokens]
   return {
     hidden: tf.reshape(hidden, [batch, count, width]), // [batch, queries, width]
-    probabilities: tf.transpose(byQuery, [1, 0, 2, 3]) as Tensor4D, // [batch, heads, queries, imageTokens]
+    probabilities: byQuery && (tf.transpose(byQuery, [1, 0, 2, 3]) as Tensor4D), // [batch, heads, queries, imageTokens]
   };
 }
 
-/** norm(x + output(attention)): what each row of x reads, and with which probabilities. */
+/** What rows read, and with which probabilities, if those are wanted. */
+interface Attended {
+  readonly hidden: Tensor3D; //                  [batch, rows, width]
+  readonly probabilities?: Tensor4D; //          [batch, heads, rows, keys]
+}
+
+/** norm(x + output(attention)): what each row of x reads. */
 function attentionBlock(
   params: QFormerAttentionParams,
   { heads, width, normEpsilon }: QFormerConfig,
   x: Tensor3D,
   { keys, values }: KeyValues,
-  mask?: Tensor,
-): { hidden: Tensor3D; probabilities: Tensor4D } {
+  { mask, returnAttention = false }: Pick<LayerContext, 'mask' | 'returnAttention'>,
+): Attended {
   const query = splitHeads(linear(params.query, x), heads); // [batch, heads, rows, headWidth]
-  const probabilities = attentionProbabilities(query, keys, { scale: (width / heads) ** -0.5, bias: mask }); // [batch, heads, rows, keys]
-  const read = mergeHeads(batchedProduct(probabilities, values)); // [batch, rows, width]
+  const options = { scale: (width / heads) ** -0.5, bias: mask };
+  const probabilities = returnAttention ? attentionProbabilities(query, keys, options) : undefined; // [batch, heads, rows, keys]
+  const attended = probabilities ? batchedProduct(probabilities, values) : attend(query, keys, values, options); // [batch, heads, rows, headWidth]
+  const read = mergeHeads(attended); // [batch, rows, width]
   return { hidden: layerNorm(params.norm, tf.add(linear(params.output, read), x) as Tensor3D, normEpsilon), probabilities };
 }
 
