@@ -6,18 +6,17 @@
  */
 import '@tensorflow/tfjs-backend-wasm';
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { parseBlip2Config } from '@blip2/checkpoints';
-import { openCheckpointFolder, writeWeights } from '@blip2/checkpoints/node';
-import { defaultWeightBudget, seededRandom, sizeOf, type TakenWeight, type Weight } from '@blip2/core';
+import { openCheckpointFolder } from '@blip2/checkpoints/node';
+import { defaultWeightBudget, sizeOf } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { BLIP2_CONFIGS, caption, estimateBlip2, expectedWeights, loadBlip2, match, type OfficialModel } from 'blip2/node';
+import { writeRandomCheckpoint } from './random-checkpoint.ts';
 
 const { values } = parseArgs({
   options: {
@@ -32,48 +31,24 @@ const model = values.model as OfficialModel;
 const folder = values.folder ?? join(tmpdir(), `${model}-random-fp16`);
 const IMAGE = fileURLToPath(new URL('../testing/fixtures/models/preprocessing/images/big.png', import.meta.url));
 
-/** A million normal-looking numbers, read from a different place for each weight: drawing a billion would take minutes. */
-const POOL: Float32Array = Float32Array.from({ length: 1 << 20 }, seededNormals());
-
 if (values.measure) await measure();
 else {
-  if (!existsSync(join(folder, 'config.json'))) await writeRandomCheckpoint();
+  await prepareCheckpoint();
   const { status } = spawnSync(process.execPath, [...process.argv.slice(1), '--measure', '--folder', folder], {
     stdio: 'inherit',
   });
   process.exitCode = status ?? 1;
 }
 
-async function writeRandomCheckpoint(): Promise<void> {
+async function prepareCheckpoint(): Promise<void> {
   const begin = performance.now();
   const config = parseBlip2Config(BLIP2_CONFIGS[model]);
-  const weights = expectedWeights(config).map(randomWeight);
+  const weights = expectedWeights(config);
   const parameters = weights.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
-  console.log(`Writing ${(parameters / 1e9).toFixed(2)} B random parameters as fp16 shards …`);
-  await mkdir(folder, { recursive: true });
-  await writeWeights(folder, weights, { dtype: 'F16', maxShardBytes: 1e9 });
-  const tokenizer = config.qformer_config.use_qformer_text_input ? 'bert' : config.text_config.model_type;
-  const source = fileURLToPath(new URL(`../testing/fixtures/models/tokenizers-real/${tokenizer}/`, import.meta.url));
-  for (const file of await readdir(source)) if (file !== 'cases.json') await copyFile(join(source, file), join(folder, file));
-  await writeFile(join(folder, 'config.json'), JSON.stringify(BLIP2_CONFIGS[model], undefined, 1)); // last: its presence says that all is there
-  console.log(`written in ${seconds(performance.now() - begin)}`);
-}
-
-function seededNormals(): () => number {
-  const random = seededRandom(1);
-  return () => (random() + random() + random() + random() - 2) * Math.sqrt(3); // variance 1
-}
-
-function randomWeight({ name, shape }: TakenWeight, index: number): Weight {
-  const isNorm = shape.length === 1 && name.endsWith('.weight');
-  const scale = shape.length === 1 ? 0.02 : 1 / Math.sqrt(shape.at(-1)!);
-  const read = (): Promise<Float32Array> => {
-    const drawn = new Float32Array(sizeOf(shape));
-    const offset = (index * 7919) % POOL.length;
-    for (let i = 0; i < drawn.length; i++) drawn[i] = (isNorm ? 1 : 0) + scale * POOL[(i + offset) & (POOL.length - 1)]!;
-    return Promise.resolve(drawn);
-  };
-  return { name, dtype: 'F32', shape, read, rows: () => Promise.reject(new Error('not needed to write')) as never };
+  console.log(`${(parameters / 1e9).toFixed(2)} B random parameters as fp16 shards in ${folder} …`);
+  const tokenizer = config.qformer_config.use_qformer_text_input ? 'bert' : (config.text_config.model_type as 'opt' | 't5');
+  const isNew = await writeRandomCheckpoint(folder, { weights, config: BLIP2_CONFIGS[model], dtype: 'F16', tokenizer });
+  console.log(isNew ? `written in ${seconds(performance.now() - begin)}` : 'were there');
 }
 
 async function measure(): Promise<void> {
