@@ -46,3 +46,11 @@ export {
 export type { HttpOptions } from './http/http-client.ts';
 export { openCheckpointUrl, type OpenUrlOptions } from './http/open-checkpoint-url.ts';
 export { byteSourceFromUrl } from './http/http-byte-source.ts';
+export { blockQuantizationError, errorBetween, joinErrors, type QuantizationError } from './quantization/quantization-error.ts';
+export {
+  dequantizeBlocks,
+  quantizeBlocks,
+  type QuantizeBlocksOptions,
+  type QuantizedBlocks,
+} from './quantization/quantize-blocks.ts';
+export { dequantizeColumns, quantizeColumns, type QuantizedColumns } from './quantization/quantize-columns.ts';
