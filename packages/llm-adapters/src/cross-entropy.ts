@@ -1,9 +1,8 @@
-import { InputError, linear, tidy } from '@blip2/core';
+import { embed, IGNORED_LABEL, InputError, linear, meanCrossEntropy, tidy } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 
-/** A label that carries no loss. Source: PyTorch's `ignore_index`. */
-export const IGNORED_LABEL = -100;
+export { IGNORED_LABEL };
 
 /**
  * Mean cross-entropy of labels, computed for the positions that carry one only: logits of the others, and of the
@@ -25,18 +24,9 @@ export function crossEntropy(features: Tensor3D, head: Tensor2D, labels: readonl
   }
   return tidy(() => {
     const rows = tf.reshape(features, [-1, features.shape[2]]) as Tensor2D; // [batch · tokens, width]
-    // As a product, because the gradient of gather needs a kernel that the wasm backend lacks.
-    const selection = tf.oneHot(tf.tensor1d(positions, 'int32'), rows.shape[0]); // [labels, batch · tokens]
-    const counted = tf.matMul(tf.cast(selection, 'float32') as Tensor2D, rows); // [labels, width]
-    const targets = tf.gather(
-      head,
-      tf.tensor1d(
-        positions.map((position) => flat[position]!),
-        'int32',
-      ),
-    ); // [labels, width]
-    const targetLogits = tf.sum(tf.mul(counted, targets), -1); // [labels]
-    const normalizers = tf.logSumExp(linear({ weight: head }, counted as Tensor2D), -1); // [labels]
-    return tf.mean(tf.sub(normalizers, targetLogits)) as Scalar;
+    const counted = embed(rows, tf.tensor2d(positions, [1, positions.length], 'int32')); // [1, labels, width]
+    const logits = linear({ weight: head }, tf.squeeze<Tensor2D>(counted, [0])); // [labels, vocab]
+    const targets = positions.map((position) => flat[position]!);
+    return meanCrossEntropy(logits, tf.tensor1d(targets, 'int32'));
   });
 }

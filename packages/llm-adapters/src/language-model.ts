@@ -1,12 +1,11 @@
 import {
   type DecodingSession,
   DisposedError,
+  type EngineOptions,
   type GeneratedToken,
   type GenerateOptions,
   type Generation,
   type LanguageModel,
-  loadBlocks,
-  type ParameterBlock,
   type PlacementOptions,
   type PromptBatch,
   type RunOptions,
@@ -16,10 +15,14 @@ import {
 import { generate, streamTokens } from '@blip2/generation';
 import { createTextStream } from '@blip2/tokenizers';
 import type { Scalar, Tensor3D } from '@tensorflow/tfjs-core';
+import type { ModelWeights } from './model-weights.ts';
 import { TrimmedText } from './trimmed-text.ts';
 
-/** Options of every way to make a language model. */
-export interface LanguageModelOptions extends PlacementOptions, RunOptions {
+/**
+ * Options of every way to make a language model. With an `engine`, prompts and steps run in it as whole functions and the weights are
+ * its own: `budget` has no effect, and there are no gradients.
+ */
+export interface LanguageModelOptions extends PlacementOptions, EngineOptions, RunOptions {
   /**
    * The id that stands for a query in ids that a processor made: `image_token_index` of a BLIP-2 `config.json`. Without
    * one, as in checkpoints before November 2024, queries go in front of the ids.
@@ -44,20 +47,20 @@ export abstract class TextModel implements LanguageModel {
   /** Number of parameters; a tied matrix counts once. */
   readonly parameterCount: number;
   readonly #name: string;
-  readonly #blocks: readonly ParameterBlock<unknown>[];
+  readonly #weights: ModelWeights;
   #disposed = false;
 
-  /** @param blocks - The model's, from now on. */
-  constructor(name: string, tokenizer: Tokenizer, blocks: readonly ParameterBlock<unknown>[]) {
+  /** @param weights - The model's, from now on. */
+  constructor(name: string, tokenizer: Tokenizer, weights: ModelWeights) {
     this.#name = name;
     this.tokenizer = tokenizer;
-    this.#blocks = blocks;
-    this.parameterCount = blocks.reduce((sum, block) => sum + block.sizeBytes / 4, 0);
+    this.#weights = weights;
+    this.parameterCount = weights.parameterCount;
   }
 
-  /** Bytes of weights that are read again for each pass, because they did not fit the budget. */
+  /** Bytes of weights that are read again for each pass, because they did not fit the budget; none in an engine. */
   get streamedBytes(): number {
-    return this.#blocks.reduce((sum, block) => sum + (block.resident ? 0 : block.sizeBytes), 0);
+    return this.#weights.streamedBytes;
   }
 
   /**
@@ -137,10 +140,10 @@ export abstract class TextModel implements LanguageModel {
 
   abstract loss(visualPrompt: Tensor3D | undefined, batch: TextBatch, options?: TextLossOptions): Scalar;
 
-  /** Reads the weights that stay in memory; on error or abort the model is disposed. */
+  /** Reads the weights that stay in memory, or prepares the functions in the engine; on error or abort the model is disposed. */
   async load(options: RunOptions = {}): Promise<void> {
     try {
-      await loadBlocks(this.#blocks, 'language model', options);
+      await this.#weights.load(options);
     } catch (cause) {
       this.dispose();
       throw cause;
@@ -149,7 +152,7 @@ export abstract class TextModel implements LanguageModel {
 
   dispose(): void {
     this.#disposed = true;
-    for (const block of this.#blocks) block.dispose();
+    this.#weights.dispose();
   }
 
   [Symbol.dispose](): void {

@@ -3,6 +3,7 @@ import {
   type Checkpoint,
   ConfigError,
   type Described,
+  type EngineOptions,
   type PlacementOptions,
   readCheckpointJson,
   type RunOptions,
@@ -20,7 +21,7 @@ import { createT5, type T5LanguageModel } from './t5-model.ts';
 import { describeT5Params } from './t5-weights.ts';
 
 /** Options of {@link loadLanguageModel}. */
-export interface LoadLanguageModelOptions extends PlacementOptions, RunOptions {
+export interface LoadLanguageModelOptions extends PlacementOptions, EngineOptions, RunOptions {
   /** Takes the place of the checkpoint's own. @default read from the checkpoint's tokenizer files */
   readonly tokenizer?: Tokenizer;
 }
@@ -28,7 +29,7 @@ export interface LoadLanguageModelOptions extends PlacementOptions, RunOptions {
 /**
  * Loads the language model of a checkpoint: of a BLIP-2 one, or a plain OPT or T5.
  *
- * Reads `config.json` and the tokenizer's files, then the weights that fit `options.budget`.
+ * Reads `config.json` and the tokenizer's files, then the weights that fit `options.budget`; with `options.engine` prepares it instead.
  *
  * @param checkpoint - As `@blip2/checkpoints` opens it; stays the caller's, and open as long as the model is used.
  * @returns the model, the caller's to dispose.
@@ -45,7 +46,8 @@ export async function loadLanguageModel(
 ): Promise<OptLanguageModel | T5LanguageModel> {
   const json = await readCheckpointJson(checkpoint, 'config.json', options);
   const { config, imageTokenId } = languageConfigOf(json, checkpoint);
-  const settings = { budget: options.budget, abortSignal: options.abortSignal, onProgress: options.onProgress, imageTokenId };
+  const { budget, engine, abortSignal, onProgress } = options;
+  const settings = { budget, engine, abortSignal, onProgress, imageTokenId };
   switch (fieldOf(config, 'model_type')) {
     case 'opt': {
       const optConfig = optConfigFromJson(config);

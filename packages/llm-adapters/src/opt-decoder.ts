@@ -1,18 +1,18 @@
 import {
   activation,
   attend,
-  causalBias,
+  type HostTensor,
   layerNorm,
   type LayerNormParams,
   linear,
   type LinearParams,
   mergeHeads,
-  paddingBias,
   splitHeads,
   tidy,
 } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
+import { causalMask, hasPadding, hostRows, tensorOf } from './host-tensors.ts';
 import type { KeysAndValues } from './key-value-cache.ts';
 import type { OptConfig } from './opt-config.ts';
 
@@ -77,38 +77,39 @@ export function optPositionRows(mask: readonly number[]): number[] {
 }
 
 /**
+ * The position rows of new positions.
+ *
+ * @param mask - Of all positions so far, `[batch][keys]`; the last `tokens` of them are the new ones.
+ * @returns int32 `[batch, tokens]`
+ */
+export function optPositions(mask: readonly (readonly number[])[], tokens: number): HostTensor {
+  return hostRows(mask.map((row) => optPositionRows(row).slice(-tokens)));
+}
+
+/**
  * The first hidden state.
  *
  * @param embeddings - Token embeddings, visual prompt included, `[batch, tokens, embeddingWidth]`.
- * @param mask - Of all positions so far, `[batch][keys]`; the last `tokens` of them are the ones embedded.
+ * @param positions - Rows of the position table, int32 `[batch, tokens]`; see {@link optPositions}.
  * @returns `[batch, tokens, width]`
  */
-export function optInput(params: OptInputParams, embeddings: Tensor3D, mask: readonly (readonly number[])[]): Tensor3D {
+export function optInput(params: OptInputParams, embeddings: Tensor3D, positions: Tensor2D): Tensor3D {
   return tidy(() => {
-    const tokens = embeddings.shape[1];
-    const rows = mask.map((row) => optPositionRows(row).slice(-tokens));
-    const positions = tf.gather(params.positions, tf.tensor2d(rows, [rows.length, tokens], 'int32')); // [batch, tokens, width]
     const projected = params.projectIn ? linear(params.projectIn, embeddings) : embeddings; // [batch, tokens, width]
-    return tf.add(projected, positions) as Tensor3D;
+    return tf.add(projected, tf.gather(params.positions, positions)) as Tensor3D; // [batch, tokens, width]
   });
 }
 
 /**
- * What the attention scores get added: causal and padding masks.
+ * What eager code adds to the attention scores: the causal and padding mask, no larger than it needs to be.
  *
  * @param mask - Of all positions so far, `[batch][keys]`.
  * @param tokens - How many positions, the last ones, are new.
  * @returns broadcastable to `[batch, heads, tokens, keys]`; `undefined` where nothing is hidden.
  */
 export function optAttentionBias(mask: readonly (readonly number[])[], tokens: number): Tensor4D | undefined {
-  const keys = mask[0]!.length;
-  const padded = mask.some((row) => row.includes(0));
-  return tidy(() => {
-    const padding = padded ? paddingBias(tf.tensor2d(mask as number[][], [mask.length, keys], 'int32')) : undefined; // [batch, 1, 1, keys]
-    if (tokens === 1) return padding;
-    const causal = causalBias(tokens, keys); // [1, 1, tokens, keys]
-    return padding ? (tf.add(causal, padding) as Tensor4D) : causal; // [batch, 1, tokens, keys]
-  });
+  if (hasPadding(mask)) return tensorOf(causalMask(mask, tokens)); // [batch, 1, tokens, keys]
+  return tokens === 1 ? undefined : tensorOf(causalMask(mask.slice(0, 1), tokens)); // [1, 1, tokens, keys]
 }
 
 /**
@@ -160,5 +161,24 @@ export function optFeatures(params: OptOutputParams, config: OptConfig, hidden: 
   return tidy(() => {
     const normed = params.norm ? layerNorm(params.norm, hidden, config.normEpsilon) : hidden;
     return params.projectOut ? linear(params.projectOut, normed) : tf.clone(normed); // [batch, tokens, embeddingWidth]
+  });
+}
+
+/** The last position of each row. @param hidden - `[batch, tokens, width]` @returns `[batch, 1, width]` */
+export function lastPosition(hidden: Tensor3D): Tensor3D {
+  const [batch, tokens, width] = hidden.shape;
+  return tf.slice(hidden, [0, tokens - 1, 0], [batch, 1, width]); // [batch, 1, width]
+}
+
+/**
+ * Next-token logits of one position.
+ *
+ * @param hidden - After the layers, `[batch, 1, width]`.
+ * @returns `[batch, vocab]`
+ */
+export function optNextLogits(params: OptOutputParams, config: OptConfig, hidden: Tensor3D): Tensor2D {
+  return tidy(() => {
+    const features = optFeatures(params, config, hidden); // [batch, 1, embeddingWidth]
+    return linear({ weight: params.head }, tf.reshape(features, [-1, features.shape[2]]) as Tensor2D); // [batch, vocab]
   });
 }

@@ -1,9 +1,9 @@
 import { embed, tidy } from '@blip2/core';
-import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor3D } from '@tensorflow/tfjs-core';
 import { crossEntropy, IGNORED_LABEL } from './cross-entropy.ts';
+import { hostRows, tensorOf } from './host-tensors.ts';
 import type { OptConfig } from './opt-config.ts';
-import { optAttentionBias, optFeatures, optInput, optLayer, type OptParams } from './opt-decoder.ts';
+import { optAttentionBias, optFeatures, optInput, optLayer, type OptParams, optPositions } from './opt-decoder.ts';
 import { placeVisualPrompt, type PromptLayout } from './prompt.ts';
 
 /**
@@ -21,13 +21,14 @@ export function optLoss(
   labels: readonly (readonly number[])[],
 ): Scalar {
   return tidy(() => {
-    const ids = tf.tensor2d(layout.ids as number[][], [layout.ids.length, layout.ids[0]!.length], 'int32');
-    const embeddings = placeVisualPrompt(layout, visualPrompt, embed(params.tokens, ids)); // [batch, positions, embeddingWidth]
-    const bias = optAttentionBias(layout.mask, embeddings.shape[1]);
-    let hidden = optInput(params.input, embeddings, layout.mask); // [batch, positions, width]
+    const tokens = embed(params.tokens, tensorOf(hostRows(layout.ids))); // [batch, positions, embeddingWidth]
+    const embeddings = placeVisualPrompt(layout, visualPrompt, tokens); // [batch, positions, embeddingWidth]
+    const positions = embeddings.shape[1];
+    const bias = optAttentionBias(layout.mask, positions);
+    let hidden = optInput(params.input, embeddings, tensorOf(optPositions(layout.mask, positions))); // [batch, positions, width]
     for (const layer of params.layers) hidden = optLayer(layer, config, hidden, bias).hidden;
     const features = optFeatures(params.output, config, hidden); // [batch, positions, embeddingWidth]
-    return crossEntropy(features, params.output.head, nextLabels(labels, layout.ids[0]!.length));
+    return crossEntropy(features, params.output.head, nextLabels(labels, positions));
   });
 }
 

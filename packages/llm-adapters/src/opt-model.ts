@@ -1,56 +1,46 @@
 import {
   type Described,
   InputError,
-  linear,
   type PromptBatch,
-  runBlocks,
-  type RunOptions,
   type TextBatch,
-  tidy,
   type TokenBatch,
   type Tokenizer,
   WeightBudget,
   type WeightSource,
-  withTensorScope,
 } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor3D } from '@tensorflow/tfjs-core';
 import { type LanguageModelOptions, MAX_TEXT_TOKENS, TextModel, type TextLossOptions } from './language-model.ts';
-import { type OptBlocks, optTensors, placeOpt } from './opt-blocks.ts';
 import type { OptConfig } from './opt-config.ts';
-import { optAttentionBias, optFeatures, optInput, optLayer, type OptParams } from './opt-decoder.ts';
+import type { OptParams } from './opt-decoder.ts';
+import { OptInBlocks } from './opt-in-blocks.ts';
+import { OptInEngine } from './opt-in-engine.ts';
 import { optLoss } from './opt-loss.ts';
 import { type LabelledTokens, optPromptTokens, optTrainingTokens } from './opt-prompt.ts';
+import type { OptForward, OptForwardOptions, OptRunner } from './opt-runner.ts';
 import { OptDecodingSession } from './opt-session.ts';
 import { readOptParams } from './opt-weights.ts';
-import { assertPrompts, layOutPrompts, placeVisualPrompt, type PromptLayout } from './prompt.ts';
+import { assertPrompts, layOutPrompts, type PromptLayout } from './prompt.ts';
 import { assertTexts } from './text-batch.ts';
-
-/** What a whole pass through OPT gives. */
-export interface OptForward {
-  /** Next-token logits at every position, `[batch, positions, vocab]`; those at padding mean nothing. */
-  readonly logits: Tensor3D;
-  /** What the head multiplies: after the last norm and projection, `[batch, positions, embeddingWidth]`. */
-  readonly features: Tensor3D;
-  /** Embeddings with positions, then the output of each layer, `[batch, positions, width]`; on request. */
-  readonly hiddenStates?: readonly Tensor3D[];
-}
 
 /** OPT as a language model that takes visual prompts. Make one with {@link createOpt} or `loadLanguageModel`. */
 export class OptLanguageModel extends TextModel {
   readonly architecture = 'decoder-only';
   readonly config: OptConfig;
   readonly embeddingWidth: number;
-  readonly #blocks: OptBlocks;
+  readonly #runner: OptRunner;
   readonly #imageTokenId: number | undefined;
 
   /** @param params - Described; nothing is read before `load`. */
   constructor(params: Described<OptParams>, config: OptConfig, tokenizer: Tokenizer, options: LanguageModelOptions = {}) {
-    const blocks = placeOpt(params, options.budget ?? new WeightBudget());
-    super('The OPT language model', tokenizer, blocks.all);
+    const { engine, budget } = options;
+    const runner = engine
+      ? new OptInEngine(params, config, engine)
+      : new OptInBlocks(params, config, budget ?? new WeightBudget());
+    super('The OPT language model', tokenizer, runner);
     this.config = config;
     this.embeddingWidth = config.embeddingWidth;
-    this.#blocks = blocks;
+    this.#runner = runner;
     this.#imageTokenId = options.imageTokenId;
   }
 
@@ -66,7 +56,7 @@ export class OptLanguageModel extends TextModel {
           `and the model's context has room for ${config.maxPositions} with the new ones. Shorten the prompt.`,
       );
     }
-    return new OptDecodingSession(this.#blocks, config, layout, visualPrompt && tf.clone(visualPrompt), {
+    return new OptDecodingSession(this.#runner.openCache(), layout, visualPrompt && tf.clone(visualPrompt), {
       promptIds: layout.historyIds,
       endTokenIds: config.endTokenIds,
       padTokenId: config.padTokenId,
@@ -76,47 +66,18 @@ export class OptLanguageModel extends TextModel {
   }
 
   /**
-   * One pass over whole sequences, without a cache.
+   * One pass over whole sequences, without a cache. An engine prepares it at the first call.
    *
    * @param visualPrompt - `[batch, queries, embeddingWidth]`; `undefined` for text alone.
    * @param tokens - Ids, padded on any side, with or without image placeholders.
-   * @param options.hiddenStates - Also return the state after each layer.
    * @returns tensors that the caller disposes.
    */
-  async forward(
-    visualPrompt: Tensor3D | undefined,
-    tokens: TokenBatch,
-    options: Pick<RunOptions, 'abortSignal'> & { readonly hiddenStates?: boolean } = {},
-  ): Promise<OptForward> {
+  async forward(visualPrompt: Tensor3D | undefined, tokens: TokenBatch, options: OptForwardOptions = {}): Promise<OptForward> {
     this.assertUsable();
     assertPrompts('forward', visualPrompt, tokens, this.embeddingWidth);
     const layout = this.#layOut(visualPrompt, tokens);
     this.#assertFits('forward', layout);
-    const { config } = this;
-    return withTensorScope(async (scope) => {
-      const embedded = scope.own(await this.#blocks.tokens.lookUp(layout.ids, options)); // [batch, positions, embeddingWidth]
-      const embeddings = scope.own(placeVisualPrompt(layout, visualPrompt, embedded)); // [batch, positions, embeddingWidth]
-      const bias = optAttentionBias(layout.mask, embeddings.shape[1]);
-      if (bias) scope.own(bias);
-      const entered = scope.own(await this.#blocks.input.use((params) => optInput(params, embeddings, layout.mask), options)); // [batch, positions, width]
-      const states: Tensor3D[] = [];
-      const record = (state: Tensor3D): Tensor3D => {
-        if (options.hiddenStates) states.push(scope.own(tf.keep(tf.clone(state))));
-        return state;
-      };
-      record(entered);
-      const step = (params: Parameters<typeof optLayer>[0], state: Tensor3D): Tensor3D =>
-        record(optLayer(params, config, state, bias).hidden);
-      const hidden = scope.own(await runBlocks(this.#blocks.layers, entered, step, options)); // [batch, positions, width]
-      const { features, logits } = await this.#blocks.output.use((params) => {
-        return tidy(() => {
-          const headInput = optFeatures(params, config, hidden); // [batch, positions, embeddingWidth]
-          return { features: headInput, logits: linear({ weight: params.head }, headInput) }; // [batch, positions, vocab]
-        });
-      }, options);
-      for (const state of states) scope.release(state);
-      return { logits, features, ...(options.hiddenStates && { hiddenStates: states }) };
-    });
+    return this.#runner.forward(layout, visualPrompt, options);
   }
 
   /**
@@ -124,7 +85,7 @@ export class OptLanguageModel extends TextModel {
    *
    * @param visualPrompt - `[batch, queries, embeddingWidth]`; the loss is differentiable in it.
    * @returns a scalar in nats.
-   * @throws {ResourceError} when weights stream: gradients need them all in memory.
+   * @throws {ResourceError} when weights stream or lie in an engine: gradients need them all in memory as tensors.
    *
    * Source: BLIP-2 (arXiv 2301.12597), section 3.3; LAVIS `blip2_opt.py`, `forward`.
    */
@@ -141,14 +102,14 @@ export class OptLanguageModel extends TextModel {
    * @param visualPrompt - `[batch, queries, embeddingWidth]`; the loss is differentiable in it.
    * @param tokens - With or without image placeholders; labels as long as the ids.
    * @returns a scalar in nats.
-   * @throws {ResourceError} when weights stream: gradients need them all in memory.
+   * @throws {ResourceError} when weights stream or lie in an engine: gradients need them all in memory as tensors.
    */
   lossFromTokens(visualPrompt: Tensor3D | undefined, tokens: LabelledTokens): Scalar {
     this.assertUsable();
     assertPrompts('lossFromTokens', visualPrompt, tokens, this.embeddingWidth);
     const layout = this.#layOut(visualPrompt, tokens);
     this.#assertFits('lossFromTokens', layout);
-    return optLoss(optTensors(this.#blocks), this.config, layout, visualPrompt, tokens.labels);
+    return optLoss(this.#runner.tensors, this.config, layout, visualPrompt, tokens.labels);
   }
 
   #layOut(visualPrompt: Tensor3D | undefined, tokens: TokenBatch): PromptLayout {
@@ -171,7 +132,7 @@ export class OptLanguageModel extends TextModel {
  * Makes an OPT language model from weights under their Hugging Face names, alone or inside BLIP-2.
  *
  * Weights that fit `options.budget` are read now and stay in memory; the others are read again for each token, which is
- * slow but correct.
+ * slow but correct. With `options.engine` they are the engine's, and it runs prompts and steps as one function with a cache.
  *
  * @param tokenizer - The model keeps a reference.
  * @returns the model, the caller's to dispose.

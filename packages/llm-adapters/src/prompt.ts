@@ -2,21 +2,30 @@ import { assertShape, InputError, type PromptBatch, type TokenBatch, tidy } from
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 
-/** Where each position of a language model's input comes from. All rows are equally long. */
-export interface PromptLayout {
+/** What stands at each position of a language model's input. All rows are equally long. */
+export interface InputPositions {
   /** Queries of the visual prompt in every row; 0 without one. */
   readonly queries: number;
+  /** Ids to look up; anything valid where a query stands. `[batch][positions]` */
+  readonly ids: readonly (readonly number[])[];
+  /** Number of the query that stands at a position, −1 for text. `[batch][positions]` */
+  readonly queryAt: readonly (readonly number[])[];
+}
+
+/** A prompt: what stands where, and what of it is padding. */
+export interface PromptLayout extends InputPositions {
   /**
    * What the repetition and n-gram rules see: an image placeholder for each query if the model has such a token, the
    * padding, the text. `[batch][tokens]`
    */
   readonly historyIds: readonly (readonly number[])[];
-  /** Ids to look up; anything valid where a query stands. `[batch][positions]` */
-  readonly ids: readonly (readonly number[])[];
   /** 1 = real, 0 = padding. `[batch][positions]` */
   readonly mask: readonly (readonly number[])[];
-  /** Number of the query that stands at a position, −1 for text. `[batch][positions]` */
-  readonly queryAt: readonly (readonly number[])[];
+}
+
+/** Positions of text alone: what decoding adds. @param ids - `[batch][positions]` */
+export function textPositions(ids: readonly (readonly number[])[]): InputPositions {
+  return { queries: 0, ids, queryAt: ids.map((row) => row.map(() => -1)) };
 }
 
 /** What {@link layOutPrompts} needs to know of the model. */
@@ -69,11 +78,14 @@ function numberPlaceholders(row: readonly number[], imageTokenId: number, querie
  * Token embeddings with the visual prompt in its place.
  *
  * @param visualPrompt - `[batch, queries, width]`; `undefined` for text alone.
- * @param tokens - Embeddings of the layout's ids, `[batch, positions, width]`.
+ * @param tokens - Embeddings of the ids, `[batch, positions, width]`.
  * @returns `[batch, positions, width]`
  */
-export function placeVisualPrompt(layout: PromptLayout, visualPrompt: Tensor3D | undefined, tokens: Tensor3D): Tensor3D {
-  const { queries, queryAt } = layout;
+export function placeVisualPrompt(
+  { queries, queryAt }: Pick<InputPositions, 'queries' | 'queryAt'>,
+  visualPrompt: Tensor3D | undefined,
+  tokens: Tensor3D,
+): Tensor3D {
   return tidy(() => {
     if (visualPrompt === undefined || queries === 0) return tf.clone(tokens);
     const [batch, positions, width] = tokens.shape;

@@ -1,9 +1,10 @@
-import { causalBias, linear, rmsNorm, type RmsNormParams, tidy } from '@blip2/core';
+import { type HostTensor, linear, rmsNorm, type RmsNormParams, tidy } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
+import { causalMask, hasPadding, tensorOf } from './host-tensors.ts';
 import type { KeysAndValues } from './key-value-cache.ts';
 import type { T5Config } from './t5-config.ts';
-import { t5PaddingBias, t5StackOutput } from './t5-encoder.ts';
+import { t5Bias, t5PaddingBias, t5StackOutput } from './t5-encoder.ts';
 import type { T5EncoderParams } from './t5-encoder.ts';
 import {
   keysAndValues,
@@ -11,9 +12,11 @@ import {
   type T5AttentionParams,
   t5FeedForward,
   type T5FeedForwardParams,
+  type T5KeyValueParams,
+  type T5QueryParams,
   type T5StackParams,
 } from './t5-layers.ts';
-import { positionBias } from './t5-positions.ts';
+import { positionBuckets } from './t5-positions.ts';
 
 /** One decoder block. */
 export interface T5DecoderLayerParams {
@@ -23,6 +26,16 @@ export interface T5DecoderLayerParams {
   readonly crossAttention: T5AttentionParams;
   readonly feedForwardNorm: RmsNormParams;
   readonly feedForward: T5FeedForwardParams;
+}
+
+/** What of a block makes keys and values of the encoder's output. */
+export interface T5CrossParams {
+  readonly crossAttention: T5KeyValueParams;
+}
+
+/** What of a block decodes, once those are there. */
+export interface T5DecodingLayerParams extends Omit<T5DecoderLayerParams, 'crossAttention'> {
+  readonly crossAttention: T5QueryParams;
 }
 
 /** The decoder. */
@@ -48,6 +61,15 @@ export interface T5DecoderBias {
   readonly cross?: Tensor4D; // [batch, 1, 1, encoder tokens]: padding of the encoder's text; no positions
 }
 
+/** How far the decoder's last `tokens` positions are behind the keys, in buckets. @returns int32 `[tokens, keys]` */
+export function t5DecoderBuckets(config: T5Config, tokens: number, keys: number): HostTensor {
+  return positionBuckets(tokens, keys, {
+    buckets: config.relativePositionBuckets,
+    maxDistance: config.relativePositionMaxDistance,
+    bidirectional: false,
+  });
+}
+
 /**
  * Biases of the decoder for its last `tokens` positions.
  *
@@ -61,20 +83,21 @@ export function t5DecoderBias(
   encoderMask: readonly (readonly number[])[],
 ): T5DecoderBias {
   return tidy(() => {
-    const positions = positionBias(stack.positionBias, tokens, keys, {
-      buckets: config.relativePositionBuckets,
-      maxDistance: config.relativePositionMaxDistance,
-      bidirectional: false,
-    }); // [1, heads, tokens, keys]
-    const causal: Tensor4D = tokens === 1 ? positions : tf.add(positions, causalBias(tokens, keys)); // [1, heads, tokens, keys]
-    const padding = mask && t5PaddingBias(mask); // [batch, 1, 1, keys]
-    const self: Tensor4D = padding ? tf.add(causal, padding) : causal; // [batch, heads, tokens, keys]
-    return { self, cross: t5PaddingBias(encoderMask) };
+    const buckets = tensorOf<Tensor2D>(t5DecoderBuckets(config, tokens, keys)); // [tokens, keys]
+    const hidden = mask && hasPadding(mask) ? mask : allReal(1, keys);
+    const isOpen = tokens === 1 && !hasPadding(hidden);
+    const masked = isOpen ? undefined : tensorOf<Tensor4D>(causalMask(hidden, tokens)); // [batch or 1, 1, tokens, keys]
+    return { self: t5Bias(stack, buckets, masked), cross: t5PaddingBias(encoderMask) };
   });
 }
 
+/** A mask that hides nothing, `[batch][keys]`. */
+export function allReal(batch: number, keys: number): number[][] {
+  return Array.from({ length: batch }, () => Array.from({ length: keys }, () => 1));
+}
+
 /** Keys and values of the encoder's output for one block's cross-attention: computed once a text. */
-export function t5CrossKeysAndValues(params: T5DecoderLayerParams, config: T5Config, encoded: Tensor3D): KeysAndValues {
+export function t5CrossKeysAndValues(params: T5CrossParams, config: T5Config, encoded: Tensor3D): KeysAndValues {
   return tidy(() => keysAndValues(params.crossAttention, config, encoded));
 }
 
@@ -87,7 +110,7 @@ export function t5CrossKeysAndValues(params: T5DecoderLayerParams, config: T5Con
  * @returns the next hidden state `[batch, tokens, width]`, and self-attention's keys and values of all positions.
  */
 export function t5DecoderLayer(
-  params: T5DecoderLayerParams,
+  params: T5DecodingLayerParams,
   config: T5Config,
   hidden: Tensor3D,
   bias: T5DecoderBias,
@@ -106,15 +129,26 @@ export function t5DecoderLayer(
   });
 }
 
+/** A head and whether it is the shared token table. */
+export type T5HeadParams = Pick<T5Params, 'head' | 'headIsTied'>;
+
 /**
- * Next-token logits. A head of its own takes the decoder's output as it is; a tied one takes it times 1/√width.
+ * What the head multiplies. A head of its own takes the decoder's output as it is; a tied one takes it times 1/√width.
  *
- * @param hidden - `[batch, tokens, width]`, after the last norm.
- * @param scaled - Whether the head is tied and scaled.
- * @returns `[batch, tokens, vocab]`
+ * @param decoded - `[batch, tokens, width]`, after the last norm.
  */
-export function t5Logits(head: Tensor2D, hidden: Tensor3D, scaled: boolean): Tensor3D {
-  return tidy(() => linear({ weight: head }, scaled ? (tf.mul(hidden, hidden.shape[2] ** -0.5) as Tensor3D) : hidden)); // [batch, tokens, vocab]
+export function t5HeadInput(headIsTied: boolean, config: T5Config, decoded: Tensor3D): Tensor3D {
+  return headIsTied && config.scaleTiedHead ? (tf.mul(decoded, config.width ** -0.5) as Tensor3D) : decoded;
+}
+
+/** Next-token logits. @param decoded - `[batch, tokens, width]`, after the last norm. @returns `[batch, tokens, vocab]` */
+export function t5Logits({ head, headIsTied }: T5HeadParams, config: T5Config, decoded: Tensor3D): Tensor3D {
+  return tidy(() => linear({ weight: head }, t5HeadInput(headIsTied, config, decoded))); // [batch, tokens, vocab]
+}
+
+/** Next-token logits of one position. @param decoded - `[batch, 1, width]`, after the last norm. @returns `[batch, vocab]` */
+export function t5NextLogits(params: T5HeadParams, config: T5Config, decoded: Tensor3D): Tensor2D {
+  return tidy(() => tf.reshape(t5Logits(params, config, decoded), [-1, config.vocabSize]) as Tensor2D); // [batch, vocab]
 }
 
 /**

@@ -1,6 +1,7 @@
-import { paddingBias, rmsNorm, type RmsNormParams, tidy } from '@blip2/core';
+import { type HostTensor, rmsNorm, type RmsNormParams, tidy } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
+import { hasPadding, paddingMask, tensorOf } from './host-tensors.ts';
 import type { T5Config } from './t5-config.ts';
 import {
   keysAndValues,
@@ -10,7 +11,7 @@ import {
   type T5FeedForwardParams,
   type T5StackParams,
 } from './t5-layers.ts';
-import { positionBias } from './t5-positions.ts';
+import { positionBias, positionBuckets } from './t5-positions.ts';
 
 /** One encoder block. */
 export interface T5EncoderLayerParams {
@@ -26,30 +27,42 @@ export interface T5EncoderParams {
   readonly layers: readonly T5EncoderLayerParams[];
 }
 
+/** How far apart the encoder's positions are, in buckets. @returns int32 `[tokens, tokens]` */
+export function t5EncoderBuckets(config: T5Config, tokens: number): HostTensor {
+  return positionBuckets(tokens, tokens, {
+    buckets: config.relativePositionBuckets,
+    maxDistance: config.relativePositionMaxDistance,
+    bidirectional: true,
+  });
+}
+
 /**
- * What the encoder's attention scores get added: position bias of all pairs and the padding mask. The first position
- * is the first query of the visual prompt.
+ * What a stack's attention scores get added: position bias of all pairs, and the mask.
+ *
+ * @param buckets - int32 `[tokens, keys]`
+ * @param mask - Broadcastable to `[batch, heads, tokens, keys]`; `undefined` where nothing is hidden.
+ * @returns `[batch or 1, heads, tokens, keys]`
+ */
+export function t5Bias(stack: Pick<T5StackParams, 'positionBias'>, buckets: Tensor2D, mask: Tensor4D | undefined): Tensor4D {
+  return tidy(() => {
+    const bias = positionBias(stack.positionBias, buckets); // [1, heads, tokens, keys]
+    return mask ? (tf.add(bias, mask) as Tensor4D) : bias; // [batch, heads, tokens, keys]
+  });
+}
+
+/**
+ * The encoder's bias. The first position is the first query of the visual prompt.
  *
  * @param mask - 1 = real, 0 = padding, `[batch][tokens]`.
  * @returns `[batch or 1, heads, tokens, tokens]`
  */
 export function t5EncoderBias(stack: T5StackParams, config: T5Config, mask: readonly (readonly number[])[]): Tensor4D {
-  const tokens = mask[0]!.length;
-  return tidy(() => {
-    const bias = positionBias(stack.positionBias, tokens, tokens, {
-      buckets: config.relativePositionBuckets,
-      maxDistance: config.relativePositionMaxDistance,
-      bidirectional: true,
-    }); // [1, heads, tokens, tokens]
-    const padding = t5PaddingBias(mask); // [batch, 1, 1, tokens]
-    return padding ? (tf.add(bias, padding) as Tensor4D) : bias; // [batch, heads, tokens, tokens]
-  });
+  return tidy(() => t5Bias(stack, tensorOf(t5EncoderBuckets(config, mask[0]!.length)), t5PaddingBias(mask)));
 }
 
 /** The additive padding mask `[batch, 1, 1, keys]`, or `undefined` where there is no padding. */
 export function t5PaddingBias(mask: readonly (readonly number[])[]): Tensor4D | undefined {
-  if (!mask.some((row) => row.includes(0))) return undefined;
-  return tidy(() => paddingBias(tf.tensor2d(mask as number[][], [mask.length, mask[0]!.length], 'int32'))); // [batch, 1, 1, keys]
+  return hasPadding(mask) ? tensorOf(paddingMask(mask)) : undefined;
 }
 
 /** One block. @param hidden - `[batch, tokens, width]` @returns `[batch, tokens, width]` */

@@ -18,6 +18,11 @@ export interface T5AttentionParams {
   readonly output: LinearParams; // inner → width
 }
 
+/** What makes keys and values. */
+export type T5KeyValueParams = Pick<T5AttentionParams, 'key' | 'value'>;
+/** What asks them, and takes what was read. */
+export type T5QueryParams = Pick<T5AttentionParams, 'query' | 'output'>;
+
 /** The feed-forward layer. */
 export interface T5FeedForwardParams {
   readonly gate?: LinearParams; // width → feedForwardWidth, in gated models (`wi_0`)
@@ -32,7 +37,7 @@ export interface T5StackParams {
 }
 
 /** Keys and values of a sequence. @param source - `[batch, keys, width]` */
-export function keysAndValues(params: T5AttentionParams, config: T5Config, source: Tensor3D): KeysAndValues {
+export function keysAndValues(params: T5KeyValueParams, config: T5Config, source: Tensor3D): KeysAndValues {
   return {
     key: splitHeads(linear(params.key, source), config.heads), //     [batch, heads, keys, headWidth]
     value: splitHeads(linear(params.value, source), config.heads), // [batch, heads, keys, headWidth]
@@ -47,7 +52,7 @@ export function keysAndValues(params: T5AttentionParams, config: T5Config, sourc
  * @returns `[batch, tokens, width]`
  */
 export function t5Attention(
-  params: T5AttentionParams,
+  params: T5QueryParams,
   config: T5Config,
   tokens: Tensor3D,
   { key, value }: KeysAndValues,

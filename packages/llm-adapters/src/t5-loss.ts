@@ -1,10 +1,10 @@
 import { embed, tidy } from '@blip2/core';
-import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor3D } from '@tensorflow/tfjs-core';
 import { crossEntropy } from './cross-entropy.ts';
+import { hostRows, tensorOf } from './host-tensors.ts';
 import { placeVisualPrompt, type PromptLayout } from './prompt.ts';
 import type { T5Config } from './t5-config.ts';
-import { t5Decoder, type T5Params } from './t5-decoder.ts';
+import { t5Decoder, t5HeadInput, type T5Params } from './t5-decoder.ts';
 import { t5Encoder } from './t5-encoder.ts';
 import { t5DecoderInputs, type T5TrainingTokens } from './t5-prompt.ts';
 
@@ -22,15 +22,10 @@ export function t5Loss(
   { labels, decoderMask }: Pick<T5TrainingTokens, 'labels' | 'decoderMask'>,
 ): Scalar {
   return tidy(() => {
-    const embeddings = placeVisualPrompt(layout, visualPrompt, embed(params.encoderTokens, idTensor(layout.ids))); // [batch, positions, width]
+    const embeddings = placeVisualPrompt(layout, visualPrompt, embed(params.encoderTokens, tensorOf(hostRows(layout.ids)))); // [batch, positions, width]
     const encoded = t5Encoder(params.encoder, config, embeddings, layout.mask); // [batch, positions, width]
-    const targets = embed(params.decoderTokens, idTensor(t5DecoderInputs(labels, config))); // [batch, target tokens, width]
+    const targets = embed(params.decoderTokens, tensorOf(hostRows(t5DecoderInputs(labels, config)))); // [batch, target tokens, width]
     const decoded = t5Decoder(params.decoder, config, targets, decoderMask, encoded, layout.mask); // [batch, target tokens, width]
-    const scaled = params.headIsTied && config.scaleTiedHead ? (tf.mul(decoded, config.width ** -0.5) as Tensor3D) : decoded;
-    return crossEntropy(scaled, params.head, labels);
+    return crossEntropy(t5HeadInput(params.headIsTied, config, decoded), params.head, labels);
   });
-}
-
-function idTensor(ids: readonly (readonly number[])[]): Tensor2D {
-  return tf.tensor2d(ids as number[][], [ids.length, ids[0]!.length], 'int32');
 }

@@ -1,4 +1,4 @@
-import { tidy } from '@blip2/core';
+import { type HostTensor, tidy } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 
@@ -40,31 +40,49 @@ export function bucketStarts(buckets: number, maxDistance: number): number[] {
  *
  * Source: T5 (arXiv 1910.10683), section 2.1; `T5Attention._relative_position_bucket` of Hugging Face transformers.
  */
-export function positionBucket(relativePosition: number, { buckets, maxDistance, bidirectional }: PositionBuckets): number {
-  const oneSide = bidirectional ? buckets / 2 : buckets;
-  const offset = bidirectional && relativePosition > 0 ? oneSide : 0;
+export function positionBucket(relativePosition: number, options: PositionBuckets): number {
+  return bucketOf(relativePosition, options, startsOf(options));
+}
+
+function startsOf({ buckets, maxDistance, bidirectional }: PositionBuckets): number[] {
+  return bucketStarts(bidirectional ? buckets / 2 : buckets, maxDistance);
+}
+
+function bucketOf(relativePosition: number, { buckets, bidirectional }: PositionBuckets, starts: readonly number[]): number {
+  const offset = bidirectional && relativePosition > 0 ? buckets / 2 : 0;
   const distance = bidirectional ? Math.abs(relativePosition) : Math.max(0, -relativePosition);
-  const starts = bucketStarts(oneSide, maxDistance);
   return offset + starts.findLastIndex((start) => distance >= start);
+}
+
+/**
+ * The bucket of each pair of positions.
+ *
+ * @param queries - How many positions ask; the last ones of `keys`.
+ * @returns int32 `[queries, keys]`
+ */
+export function positionBuckets(queries: number, keys: number, options: PositionBuckets): HostTensor {
+  const starts = startsOf(options);
+  // Of the relative positions from 1 − keys to queries − 1, the first one first.
+  const buckets = Array.from({ length: keys + queries - 1 }, (_, index) => bucketOf(index + 1 - keys, options, starts));
+  const data = new Int32Array(queries * keys);
+  for (let query = 0; query < queries; query++) {
+    const position = keys - queries + query;
+    for (let key = 0; key < keys; key++) data[query * keys + key] = buckets[key - position + keys - 1]!;
+  }
+  return { shape: [queries, keys], data };
 }
 
 /**
  * What attention scores get added by position: a number a head for each bucket of distances.
  *
  * @param table - `[buckets, heads]`, of the stack's first block; all its blocks use it.
- * @param queries - How many positions ask; the last ones of `keys`.
+ * @param buckets - int32 `[queries, keys]`; see {@link positionBuckets}.
  * @returns `[1, heads, queries, keys]`
  */
-export function positionBias(table: Tensor2D, queries: number, keys: number, options: PositionBuckets): Tensor4D {
+export function positionBias(table: Tensor2D, buckets: Tensor2D): Tensor4D {
+  const [queries, keys] = buckets.shape;
   return tidy(() => {
-    const bucketOf = new Map<number, number>();
-    for (let position = 1 - keys; position < keys; position++) bucketOf.set(position, positionBucket(position, options));
-    const ids = new Int32Array(queries * keys);
-    for (let query = 0; query < queries; query++) {
-      const queryPosition = keys - queries + query;
-      for (let key = 0; key < keys; key++) ids[query * keys + key] = bucketOf.get(key - queryPosition)!;
-    }
-    const bias = tf.gather(table, tf.tensor2d(ids, [queries, keys], 'int32')); // [queries, keys, heads]
+    const bias = tf.gather(table, buckets); // [queries, keys, heads]
     return tf.reshape(tf.transpose(bias, [2, 0, 1]), [1, table.shape[1], queries, keys]) as Tensor4D; // [1, heads, queries, keys]
   });
 }

@@ -15,12 +15,13 @@ import {
   stepOf,
   visualPromptOf,
 } from './__fixtures__/golden-models.ts';
+import { tensorOf } from './host-tensors.ts';
 import { layOutPrompts } from './prompt.ts';
 import { t5ConfigFromJson } from './t5-config.ts';
 import type { T5Params } from './t5-decoder.ts';
 import { t5Loss } from './t5-loss.ts';
 import type { T5LanguageModel } from './t5-model.ts';
-import { positionBias, positionBucket } from './t5-positions.ts';
+import { positionBias, positionBucket, positionBuckets } from './t5-positions.ts';
 import { t5DecoderInputs } from './t5-prompt.ts';
 import { readT5Params } from './t5-weights.ts';
 
@@ -148,7 +149,8 @@ describe.each(['flan-t5-style', 't5-v1.0-style'])('%s', (folder) => {
   it.each(['encoder', 'decoder'] as const)('has the position bias of the %s', async (stack) => {
     const table = await readFixtureWeight(folder, `${stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight`);
     const { relativePositionBuckets: buckets, relativePositionMaxDistance: maxDistance } = model.config;
-    const bias = positionBias(table as Tensor2D, 24, 24, { buckets, maxDistance, bidirectional: stack === 'encoder' });
+    const options = { buckets, maxDistance, bidirectional: stack === 'encoder' };
+    const bias = tf.tidy(() => positionBias(table as Tensor2D, tensorOf(positionBuckets(24, 24, options))));
     expect(bias).toBeAllclose(golden.get(`${stack}.position_bias_24`), 0);
     tf.dispose([table, bias]);
   });

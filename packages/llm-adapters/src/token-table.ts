@@ -33,7 +33,7 @@ export class TokenTable<Tree = unknown> {
 
   /** @param ids - `[batch][tokens]` @returns `[batch, tokens, width]`, the caller's. @throws {InputError} for an id outside the table. */
   async lookUp(ids: readonly (readonly number[])[], options: PassOptions = {}): Promise<Tensor3D> {
-    this.#assertKnown(ids);
+    assertTokenIds(ids, this.#weight.shape[0]!);
     if (this.#block.resident) return this.#block.use((params) => gatherRows(this.#select(params), ids), options);
     const distinct = [...new Set(ids.flat())];
     const rows = await Promise.all(distinct.map((id) => this.#weight.rows(id, id + 1).read(options)));
@@ -48,15 +48,15 @@ export class TokenTable<Tree = unknown> {
       ),
     );
   }
+}
 
-  #assertKnown(ids: readonly (readonly number[])[]): void {
-    const vocab = this.#weight.shape[0]!;
-    const unknown = ids.flat().find((id) => !Number.isInteger(id) || id < 0 || id >= vocab);
-    if (unknown === undefined) return;
-    throw new InputError(
-      `Token ids: got ${unknown}, but the model's table has the ids 0 to ${vocab - 1}. Use the tokenizer that belongs to the model.`,
-    );
-  }
+/** @param vocab - Rows of the model's table. @throws {InputError} for an id outside it. */
+export function assertTokenIds(ids: readonly (readonly number[])[], vocab: number): void {
+  const unknown = ids.flat().find((id) => !Number.isInteger(id) || id < 0 || id >= vocab);
+  if (unknown === undefined) return;
+  throw new InputError(
+    `Token ids: got ${unknown}, but the model's table has the ids 0 to ${vocab - 1}. Use the tokenizer that belongs to the model.`,
+  );
 }
 
 /** @returns `[batch, tokens, width]` */

@@ -1,0 +1,130 @@
+import { type Described, type Engine, type EngineInputs, type TensorScope, withTensorScope } from '@blip2/core';
+import type { Rank, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+import type { PassOptions } from './decoding-session.ts';
+import { embeddingInputs } from './embedding-inputs.ts';
+import { emptyKeysAndValues, EngineCache } from './engine-cache.ts';
+import { disposeAll, takeTensors } from './engine-tensors.ts';
+import { type EngineFunction, engineFunction, EngineWeights, gradientsNeedTensors } from './engine-weights.ts';
+import { causalMask } from './host-tensors.ts';
+import type { OptConfig } from './opt-config.ts';
+import { type OptParams, optPositions } from './opt-decoder.ts';
+import {
+  type OptInputs,
+  optPass,
+  type OptPassOutputs,
+  optPassSpecs,
+  optStep,
+  type OptStepInputs,
+  type OptStepOutputs,
+  optStepSpecs,
+} from './opt-functions.ts';
+import type { OptCache, OptForward, OptForwardOptions, OptRunner } from './opt-runner.ts';
+import type { InputPositions, PromptLayout } from './prompt.ts';
+import { assertTokenIds } from './token-table.ts';
+
+/** OPT as whole functions in an engine, which keeps the weights. */
+export class OptInEngine extends EngineWeights implements OptRunner {
+  readonly #engine: Engine;
+  readonly #config: OptConfig;
+  readonly #step: EngineFunction<OptStepInputs, OptStepOutputs>;
+  readonly #pass: EngineFunction<OptInputs, OptPassOutputs>;
+
+  constructor(params: Described<OptParams>, config: OptConfig, engine: Engine) {
+    const step = engineFunction(engine, (tree: OptParams, inputs: OptStepInputs) => optStep(tree, config, inputs), {
+      name: 'language model',
+      function: 'optStep',
+      config,
+      params,
+      inputs: optStepSpecs(config),
+    });
+    const pass = engineFunction(engine, (tree: OptParams, inputs: OptInputs) => optPass(tree, config, inputs), {
+      name: 'language model, whole sequences',
+      function: 'optPass',
+      config,
+      params,
+      inputs: optPassSpecs(config),
+    });
+    super(params, { needed: [step], rare: [pass] });
+    this.#engine = engine;
+    this.#config = config;
+    this.#step = step;
+    this.#pass = pass;
+  }
+
+  get tensors(): never {
+    throw gradientsNeedTensors('The OPT language model', this.#engine);
+  }
+
+  openCache(): OptCache {
+    return new OptEngineCache(this.#engine, this.#step, this.#config);
+  }
+
+  forward(layout: PromptLayout, visualPrompt: Tensor3D | undefined, options: OptForwardOptions): Promise<OptForward> {
+    return withTensorScope(async (scope) => {
+      const inputs = optInputs(scope, layout, visualPrompt, layout.mask, this.#config);
+      const { logits, features, hiddenStates } = await this.#pass.run(inputs, options);
+      if (!options.hiddenStates) disposeAll(hiddenStates);
+      const wanted = options.hiddenStates ? hiddenStates : [];
+      const [allLogits, allFeatures, ...states] = await takeTensors<Rank.R3>([logits, features, ...wanted]);
+      return { logits: allLogits!, features: allFeatures!, ...(options.hiddenStates && { hiddenStates: states }) };
+    });
+  }
+}
+
+/** A cache in the engine. */
+class OptEngineCache implements OptCache {
+  readonly #step: EngineFunction<OptStepInputs, OptStepOutputs>;
+  readonly #config: OptConfig;
+  readonly #cache: EngineCache;
+
+  constructor(engine: Engine, step: EngineFunction<OptStepInputs, OptStepOutputs>, config: OptConfig) {
+    this.#step = step;
+    this.#config = config;
+    this.#cache = new EngineCache(engine);
+  }
+
+  advance(
+    positions: InputPositions,
+    visualPrompt: Tensor3D | undefined,
+    mask: readonly (readonly number[])[],
+    options: PassOptions,
+  ): Promise<Tensor2D> {
+    const { layers, heads, width } = this.#config;
+    return withTensorScope(async (scope) => {
+      const inputs = optInputs(scope, positions, visualPrompt, mask, this.#config);
+      const logits = await this.#cache.use(async (kept) => {
+        const past = kept.length > 0 ? kept : emptyKeysAndValues(layers, [mask.length, heads, width / heads]);
+        const next = await this.#step.run({ ...inputs, past }, options);
+        this.#cache.replace(next.cache);
+        return next.logits;
+      });
+      const [nextLogits] = await takeTensors<Rank.R2>([logits]); // [batch, vocab]
+      return nextLogits!;
+    });
+  }
+
+  reorder(rows: readonly number[]): void {
+    this.#cache.reorder(rows);
+  }
+
+  dispose(): void {
+    this.#cache.dispose();
+  }
+}
+
+/** What the functions take for new positions. @param scope - Owns the tensors among it. @throws {InputError} for an unknown id. */
+function optInputs(
+  scope: TensorScope,
+  positions: InputPositions,
+  visualPrompt: Tensor3D | undefined,
+  mask: readonly (readonly number[])[],
+  { embeddingWidth, vocabSize }: OptConfig,
+): EngineInputs<OptInputs> {
+  const tokens = positions.ids[0]!.length;
+  assertTokenIds(positions.ids, vocabSize);
+  return {
+    ...embeddingInputs(scope, positions, visualPrompt, embeddingWidth),
+    positions: optPositions(mask, tokens),
+    bias: causalMask(mask, tokens),
+  };
+}

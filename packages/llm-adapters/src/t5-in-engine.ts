@@ -1,0 +1,207 @@
+import { type Described, type Engine, type EngineInputs, type TensorScope, withTensorScope } from '@blip2/core';
+import type { Rank, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+import type { PassOptions } from './decoding-session.ts';
+import { embeddingInputs } from './embedding-inputs.ts';
+import { emptyKeysAndValues, EngineCache } from './engine-cache.ts';
+import { disposeAll, takeTensors } from './engine-tensors.ts';
+import { type EngineFunction, engineFunction, EngineWeights, gradientsNeedTensors } from './engine-weights.ts';
+import { causalMask, hostRows, paddingMask } from './host-tensors.ts';
+import type { PromptLayout } from './prompt.ts';
+import type { T5Config } from './t5-config.ts';
+import { allReal, t5DecoderBuckets, type T5Params } from './t5-decoder.ts';
+import { t5EncoderBuckets } from './t5-encoder.ts';
+import {
+  t5Decode,
+  type T5DecodeInputs,
+  type T5DecodeOutputs,
+  type T5DecodeParams,
+  t5DecodeParams,
+  t5DecodeSpecs,
+  t5Encode,
+  type T5EncodeInputs,
+  type T5EncodeParams,
+  t5EncodeParams,
+  t5EncodeSpecs,
+  t5Pass,
+  type T5PassInputs,
+  type T5PassOutputs,
+  t5PassSpecs,
+} from './t5-functions.ts';
+import type { T5Caches, T5Forward, T5ForwardOptions, T5Positions, T5Runner } from './t5-runner.ts';
+import { assertTokenIds } from './token-table.ts';
+
+type EncodeFunction = EngineFunction<T5EncodeInputs, ReturnType<typeof t5Encode>>;
+type DecodeFunction = EngineFunction<T5DecodeInputs, T5DecodeOutputs>;
+type PassFunction = EngineFunction<T5PassInputs, T5PassOutputs>;
+
+/** T5 as whole functions in an engine, which keeps the weights. */
+export class T5InEngine extends EngineWeights implements T5Runner {
+  readonly #engine: Engine;
+  readonly #config: T5Config;
+  readonly #encode: EncodeFunction;
+  readonly #decode: DecodeFunction;
+  readonly #pass: PassFunction;
+
+  constructor(params: Described<T5Params>, config: T5Config, engine: Engine) {
+    const encode = engineFunction(engine, (tree: T5EncodeParams, inputs: T5EncodeInputs) => t5Encode(tree, config, inputs), {
+      name: 'language model, encoder',
+      function: 't5Encode',
+      config,
+      params: t5EncodeParams(params),
+      inputs: t5EncodeSpecs(config),
+    });
+    const decode = engineFunction(engine, (tree: T5DecodeParams, inputs: T5DecodeInputs) => t5Decode(tree, config, inputs), {
+      name: 'language model, decoder',
+      function: 't5Decode',
+      config: { ...config, headIsTied: params.headIsTied },
+      params: t5DecodeParams(params),
+      inputs: t5DecodeSpecs(config),
+    });
+    const pass = engineFunction(engine, (tree: T5Params, inputs: T5PassInputs) => t5Pass(tree, config, inputs), {
+      name: 'language model, whole sequences',
+      function: 't5Pass',
+      config: { ...config, headIsTied: params.headIsTied },
+      params,
+      inputs: t5PassSpecs(config),
+    });
+    super(params, { needed: [encode, decode], rare: [pass] });
+    this.#engine = engine;
+    this.#config = config;
+    this.#encode = encode;
+    this.#decode = decode;
+    this.#pass = pass;
+  }
+
+  get tensors(): never {
+    throw gradientsNeedTensors('The T5 language model', this.#engine);
+  }
+
+  openCaches(): T5Caches {
+    return new T5EngineCaches(this.#engine, this.#encode, this.#decode, this.#config);
+  }
+
+  forward(
+    layout: PromptLayout,
+    visualPrompt: Tensor3D | undefined,
+    decoderIds: readonly (readonly number[])[],
+    options: T5ForwardOptions,
+  ): Promise<T5Forward> {
+    const config = this.#config;
+    const [batch, tokens] = [decoderIds.length, decoderIds[0]!.length];
+    const decoderMask = options.decoderMask ?? allReal(batch, tokens);
+    return withTensorScope(async (scope) => {
+      const encoder = encodeInputs(scope, layout, visualPrompt, config);
+      const decoder = decodeInputs(decoderIds, decoderMask, layout.mask, config);
+      const outputs = await this.#pass.run({ encoder, decoder }, options);
+      const states = [...outputs.encoderStates, ...outputs.decoderStates];
+      if (!options.hiddenStates) disposeAll(states);
+      const wanted = [outputs.logits, outputs.encoded, outputs.decoded, ...(options.hiddenStates ? states : [])];
+      const [logits, encoded, decoded, ...taken] = await takeTensors<Rank.R3>(wanted);
+      const [encoderStates, decoderStates] = [
+        taken.slice(0, outputs.encoderStates.length),
+        taken.slice(outputs.encoderStates.length),
+      ];
+      return {
+        logits: logits!,
+        encoded: encoded!,
+        decoded: decoded!,
+        ...(options.hiddenStates && { encoderStates, decoderStates }),
+      };
+    });
+  }
+}
+
+/** Caches in the engine. */
+class T5EngineCaches implements T5Caches {
+  readonly #encode: EncodeFunction;
+  readonly #decode: DecodeFunction;
+  readonly #config: T5Config;
+  readonly #selfCache: EngineCache;
+  readonly #crossCache: EngineCache;
+
+  constructor(engine: Engine, encode: EncodeFunction, decode: DecodeFunction, config: T5Config) {
+    this.#encode = encode;
+    this.#decode = decode;
+    this.#config = config;
+    this.#selfCache = new EngineCache(engine);
+    this.#crossCache = new EngineCache(engine);
+  }
+
+  encode(layout: PromptLayout, visualPrompt: Tensor3D | undefined, options: PassOptions): Promise<void> {
+    return withTensorScope(async (scope) => {
+      const inputs = encodeInputs(scope, layout, visualPrompt, this.#config);
+      await this.#crossCache.use(async () => {
+        const { cross } = await this.#encode.run(inputs, options);
+        this.#crossCache.replace(cross);
+      });
+    });
+  }
+
+  async advance(tokenIds: readonly number[], { keys, encoderMask }: T5Positions, options: PassOptions): Promise<Tensor2D> {
+    const { decoderLayers, heads, headWidth } = this.#config;
+    const rows = tokenIds.length;
+    const inputs = decodeInputs(
+      tokenIds.map((id) => [id]),
+      allReal(rows, keys),
+      encoderMask,
+      this.#config,
+    );
+    const logits = await this.#crossCache.use((cross) =>
+      this.#selfCache.use(async (kept) => {
+        const past = kept.length > 0 ? kept : emptyKeysAndValues(decoderLayers, [rows, heads, headWidth]);
+        const next = await this.#decode.run({ ...inputs, cross, past }, options);
+        this.#selfCache.replace(next.cache);
+        return next.logits;
+      }),
+    );
+    const [nextLogits] = await takeTensors<Rank.R2>([logits]); // [rows, vocab]
+    return nextLogits!;
+  }
+
+  reorder(rows: readonly number[], { samePrompts }: { readonly samePrompts: boolean }): void {
+    this.#selfCache.reorder(rows);
+    if (!samePrompts) this.#crossCache.reorder(rows);
+  }
+
+  dispose(): void {
+    this.#selfCache.dispose();
+    this.#crossCache.dispose();
+  }
+}
+
+/** What the functions take for a prompt. @param scope - Owns the tensors among it. @throws {InputError} for an unknown id. */
+function encodeInputs(
+  scope: TensorScope,
+  layout: PromptLayout,
+  visualPrompt: Tensor3D | undefined,
+  config: T5Config,
+): EngineInputs<T5EncodeInputs> {
+  assertTokenIds(layout.ids, config.vocabSize);
+  return {
+    ...embeddingInputs(scope, layout, visualPrompt, config.width),
+    buckets: t5EncoderBuckets(config, layout.ids[0]!.length),
+    bias: paddingMask(layout.mask),
+  };
+}
+
+/**
+ * What the functions take for positions of the decoder, but for keys and values.
+ *
+ * @param mask - Of all positions so far, the new ones last, `[batch][past + tokens]`.
+ * @throws {InputError} for an unknown id.
+ */
+function decodeInputs(
+  ids: readonly (readonly number[])[],
+  mask: readonly (readonly number[])[],
+  encoderMask: readonly (readonly number[])[],
+  config: T5Config,
+): EngineInputs<T5PassInputs['decoder']> {
+  const tokens = ids[0]!.length;
+  assertTokenIds(ids, config.vocabSize);
+  return {
+    ids: hostRows(ids),
+    buckets: t5DecoderBuckets(config, tokens, mask[0]!.length),
+    bias: causalMask(mask, tokens),
+    crossBias: paddingMask(encoderMask),
+  };
+}
