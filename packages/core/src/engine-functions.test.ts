@@ -49,7 +49,7 @@ describe('EngineFunction', () => {
     expectNoLeak(async () => {
       const engine = eagerEngine();
       const projection = project(engine);
-      expect(projection.sizeBytes).toBe(24);
+      expect(projection.params).toEqual({ weight: values });
       expect(engine.prepared).toEqual([]);
       const [first, second] = await Promise.all([projection.runToTensors({ x }), projection.run({ x })]);
       expect([...first.y.dataSync()]).toEqual([3, 7, 11]);
@@ -143,10 +143,10 @@ describe('EngineFunction', () => {
 });
 
 describe('prepareFunctions', () => {
-  it('reports bytes: monotone, one total, complete at the end', () =>
+  it('reports bytes: monotone, one total, complete at the end, shared weights once', () =>
     expectNoLeak(async () => {
       const engine = eagerEngine();
-      const functions = [project(engine), project(engine)];
+      const functions = [project(engine), project(engine), project(engine, { ...values })];
       const events: Progress[] = [];
       await prepareFunctions(functions, 'part', { onProgress: (event) => events.push(event) });
       expect(events.map(({ loadedBytes }) => loadedBytes)).toEqual([24, 48]);
@@ -164,7 +164,7 @@ describe('prepareFunctions', () => {
         return engine.prepare(compute, options);
       },
     };
-    const functions = [project(counting), project(counting)];
+    const functions = [project(counting), project(counting, { ...values })];
     await prepareFunctions(functions, 'part', { onProgress: ({ loadedBytes }) => events.push(loadedBytes) });
     expect(events).toEqual([6, 18, 24, 30, 42, 48]);
     functions.forEach((one) => one.dispose());
@@ -178,7 +178,7 @@ describe('prepareFunctions', () => {
       await expect(prepareFunctions(broken, 'part')).rejects.toThrow('the disk is gone');
       const abort = new AbortController();
       const options = { abortSignal: abort.signal, onProgress: () => abort.abort() };
-      await expect(prepareFunctions([project(engine), project(engine)], 'part', options)).rejects.toMatchObject({
+      await expect(prepareFunctions([project(engine), project(engine, { ...values })], 'part', options)).rejects.toMatchObject({
         name: 'AbortError',
       });
     }));

@@ -2,7 +2,7 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import { ProgressReporter, type RunOptions, untilAborted } from './abort-and-progress.ts';
 import type { Engine, EngineInputs, EngineOutputs, EngineTensor, PreparedFunction, PrepareOptions } from './engine.ts';
 import { DisposedError } from './errors.ts';
-import { sizeInMemory } from './parameters.ts';
+import { type Described, leavesOf, sizeInMemory } from './parameters.ts';
 
 /**
  * Of the functions in `layers`. Raise it when one of them computes something else, or by other operations, for the same
@@ -32,8 +32,8 @@ export function graphIdentity(identity: FunctionIdentity): unknown {
  * time share the preparing; it ends when the last of them aborts.
  */
 export class EngineFunction<Params, Inputs, Outputs> {
-  /** Bytes of its parameters as float32 numbers: its share in the progress of loading. */
-  readonly sizeBytes: number;
+  /** Its weights, by reference. */
+  readonly params: Described<Params>;
   readonly #engine: Engine;
   readonly #compute: (params: Params, inputs: Inputs) => Outputs;
   readonly #options: Omit<PrepareOptions<Params, Inputs>, keyof RunOptions>;
@@ -53,7 +53,7 @@ export class EngineFunction<Params, Inputs, Outputs> {
     this.#engine = engine;
     this.#compute = compute;
     this.#options = options;
-    this.sizeBytes = sizeInMemory(options.params);
+    this.params = options.params;
   }
 
   /** Prepares it, unless that was done. @throws {DisposedError} after `dispose()`. */
@@ -133,30 +133,34 @@ export class EngineFunction<Params, Inputs, Outputs> {
 }
 
 /**
- * Prepares functions of a stage, one after the other, and reports progress in bytes of their parameters.
+ * Prepares functions of a stage, one after the other, and reports progress in bytes of their parameters; weights of
+ * several functions count once.
  *
  * @param part - For progress: `vision encoder`.
  * On error or abort all functions are disposed.
  */
 export async function prepareFunctions(
-  functions: readonly Pick<EngineFunction<unknown, unknown, unknown>, 'sizeBytes' | 'prepare' | 'dispose'>[],
+  functions: readonly PreparableFunction[],
   part: string,
   options: RunOptions = {},
 ): Promise<void> {
-  const totalBytes = functions.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  const progress = new ProgressReporter('load', totalBytes, options.onProgress);
+  const progress = new ProgressReporter('load', sizeInMemory(functions.map(({ params }) => params)), options.onProgress);
+  const counted = new Set<unknown>();
   try {
     for (const one of functions) {
+      const own = leavesOf(one.params).filter((leaf) => !counted.has(leaf));
+      for (const leaf of own) counted.add(leaf);
+      const ownBytes = sizeInMemory(own);
       let reported = 0;
-      // An engine counts its own bytes, of quantised weights for example: only their share is taken over.
+      // An engine counts bytes of its own, of quantised weights for example: only the share that is done is taken over.
       const reportUpTo = (share: number): void => {
-        const bytes = Math.floor(share * one.sizeBytes);
+        const bytes = Math.floor(share * ownBytes);
         if (bytes > reported) progress.add(part, bytes - reported);
         reported = Math.max(reported, bytes);
       };
       await one.prepare({
         abortSignal: options.abortSignal,
-        onProgress: ({ loadedBytes, totalBytes: ofBytes }) => reportUpTo(ofBytes > 0 ? loadedBytes / ofBytes : 0),
+        onProgress: ({ loadedBytes, totalBytes }) => reportUpTo(totalBytes > 0 ? loadedBytes / totalBytes : 0),
       });
       reportUpTo(1);
     }
@@ -167,6 +171,11 @@ export async function prepareFunctions(
     throw cause;
   }
 }
+
+/** An {@link EngineFunction} of any kind. */
+export type PreparableFunction = Pick<EngineFunction<never, never, unknown>, 'prepare' | 'dispose'> & {
+  readonly params: unknown;
+};
 
 /**
  * An engine's results as tensors of the current tfjs backend, the caller's. Takes the results over: they are disposed, also
