@@ -1,6 +1,6 @@
 import { readBlip2Config } from '@blip2/checkpoints';
 import { type Checkpoint, defaultWeightBudget, sizeOf } from '@blip2/core';
-import { type Part, partOf } from './parts.ts';
+import { type Part, partOf, storedBytes as storedBytesOf } from './parts.ts';
 
 /** What a model will cost on a backend, before it is loaded. Rough on purpose: the right order of magnitude. */
 export interface Estimate {
@@ -85,7 +85,7 @@ function partSizes(checkpoint: Checkpoint): Map<Part, PartSize> {
     if (part === undefined || weight === undefined) continue;
     const { parameters, storedBytes } = sizes.get(part) ?? { parameters: 0, storedBytes: 0 };
     const size = sizeOf(weight.shape);
-    sizes.set(part, { parameters: parameters + size, storedBytes: storedBytes + (weight.location?.byteLength ?? 4 * size) });
+    sizes.set(part, { parameters: parameters + size, storedBytes: storedBytes + storedBytesOf(weight) });
   }
   return sizes;
 }

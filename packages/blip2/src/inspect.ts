@@ -13,7 +13,7 @@ export interface InspectedPart {
   readonly trainable: number;
   /** Bytes in the checkpoint; `undefined` for a configuration without weights. */
   readonly storedBytes?: number;
-  /** Parameters by stored number format. */
+  /** Parameters by stored number format; quantised ones are `int8` and `int4`. */
   readonly dtypes?: Readonly<Record<string, number>>;
 }
 
@@ -83,7 +83,10 @@ function inspectPart(part: Part, weights: readonly TakenWeight[], source: Weight
   if (source === undefined) return counted;
   const stored = weights.flatMap(({ name }) => source.get(name) ?? []);
   const dtypes: Record<string, number> = {};
-  for (const { dtype, shape } of stored) dtypes[dtype] = (dtypes[dtype] ?? 0) + sizeOf(shape);
+  for (const { dtype, shape, quantized } of stored) {
+    const format = quantized === undefined ? dtype : `int${quantized.bits}`;
+    dtypes[format] = (dtypes[format] ?? 0) + sizeOf(shape);
+  }
   return { ...counted, storedBytes: stored.reduce((sum, weight) => sum + storedBytes(weight), 0), dtypes };
 }
 

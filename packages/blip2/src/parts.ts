@@ -46,5 +46,6 @@ export function assertKnownWeights(source: WeightSource): void {
 
 /** Bytes that a weight takes in the checkpoint. */
 export function storedBytes(weight: Weight): number {
+  if (weight.quantized !== undefined) return storedBytes(weight.quantized.codes) + storedBytes(weight.quantized.scales);
   return weight.location?.byteLength ?? 4 * sizeOf(weight.shape);
 }

@@ -10,6 +10,7 @@ export {
   type ModelConfigJson,
   type QFormerConfigJson,
 } from './config/blip2-config.ts';
+export { parseQuantizationConfig, type QuantizationConfigJson } from './config/quantization-config.ts';
 export {
   parseOptConfig,
   parseT5Config,

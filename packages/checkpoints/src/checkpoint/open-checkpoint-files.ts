@@ -1,6 +1,7 @@
 import { CheckpointError, DisposedError, listSome, type Checkpoint, type WeightSource } from '@blip2/core';
 import type { ReadOptions } from '../bytes/byte-source.ts';
 import { withHubNames } from '../names/hub-names.ts';
+import { joinQuantized } from '../quantization/quantized-source.ts';
 import { openSafetensors, type SafetensorsFile } from '../safetensors/open-safetensors.ts';
 import { assertPlainFileName, filesInMemory, type CheckpointFiles } from './checkpoint-files.ts';
 import { openShards } from './open-shards.ts';
@@ -28,12 +29,12 @@ export async function checkpointFromFiles(name: string, files: ReadonlyMap<strin
   return openCheckpointFiles(filesInMemory(name, files), {});
 }
 
-/** Opens the weights among some files, gives them Hub names, and guards everything against use after `dispose()`. */
+/** Opens the weights among some files, joins what was quantised, gives them Hub names, and guards everything against use after `dispose()`. */
 export async function openCheckpointFiles(files: CheckpointFiles, options: ReadOptions): Promise<OpenedCheckpoint> {
   const shards = await openWeightFiles(files, options);
   let weights: WeightSource;
   try {
-    weights = withHubNames(joinShards(files.name, shards));
+    weights = withHubNames(joinQuantized(joinShards(files.name, shards), joinMetadata(shards)));
   } catch (cause) {
     for (const shard of shards) shard.dispose();
     throw cause;
@@ -111,4 +112,8 @@ async function firstPresent(files: CheckpointFiles, options: ReadOptions): Promi
 function joinShards(name: string, shards: readonly SafetensorsFile[]): WeightSource {
   const owners = new Map(shards.flatMap((shard) => shard.names.map((weightName) => [weightName, shard] as const)));
   return { name, names: [...owners.keys()], get: (weightName) => owners.get(weightName)?.get(weightName) };
+}
+
+function joinMetadata(shards: readonly SafetensorsFile[]): Map<string, string> {
+  return new Map(shards.flatMap(({ metadata }) => [...metadata]));
 }

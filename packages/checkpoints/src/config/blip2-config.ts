@@ -3,6 +3,7 @@ import * as z from 'zod/mini';
 import { optConfigSchema, parseOptConfig, parseT5Config, t5ConfigSchema, type LanguageConfigJson } from './language-config.ts';
 import { quote } from '../json/parse-json.ts';
 import { assertModelType } from './model-type.ts';
+import { parseQuantizationConfig } from './quantization-config.ts';
 import {
   blip2VisionConfigSchema,
   clipVisionConfigSchema,
@@ -166,6 +167,7 @@ const blip2ConfigSchema: Schema<Blip2ConfigJson> = completed(
  */
 export function parseBlip2Config(json: unknown, fileName = 'config.json', options: ParseOptions = {}): Blip2ConfigJson {
   assertModelType(json, ['blip-2'], fileName);
+  parseQuantizationConfig(json, fileName); // refuses other libraries' formats
   const config = validate(blip2ConfigSchema, json, fileName);
   const { visionLayerNormEpsilon: epsilonOverride } = options;
   if (epsilonOverride !== undefined) {

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
 import { assertModelType } from './model-type.ts';
+import { parseQuantizationConfig } from './quantization-config.ts';
 import {
   completed,
   count,
@@ -164,6 +165,7 @@ export const t5ConfigSchema: Schema<T5ConfigJson> = completed(
  */
 export function parseOptConfig(json: unknown, fileName = 'config.json'): OptConfigJson {
   assertModelType(json, ['opt'], fileName);
+  parseQuantizationConfig(json, fileName); // refuses other libraries' formats
   return validate(optConfigSchema, json, fileName);
 }
 
@@ -179,5 +181,6 @@ export function parseOptConfig(json: unknown, fileName = 'config.json'): OptConf
  */
 export function parseT5Config(json: unknown, fileName = 'config.json'): T5ConfigJson {
   assertModelType(json, ['t5'], fileName);
+  parseQuantizationConfig(json, fileName); // refuses other libraries' formats
   return validate(t5ConfigSchema, json, fileName);
 }

@@ -11,6 +11,7 @@ import {
   type Schema,
 } from './validate.ts';
 import { assertModelType } from './model-type.ts';
+import { parseQuantizationConfig } from './quantization-config.ts';
 
 /** `vision_config` of BLIP-2, complete. The EVA-CLIP ViT-g/14 of the released models unless the file says otherwise. */
 export interface Blip2VisionConfigJson {
@@ -100,6 +101,7 @@ export const clipVisionConfigSchema: Schema<ClipVisionConfigJson> = z
  */
 export function parseClipVisionConfig(json: unknown, fileName = 'config.json'): ClipVisionConfigJson {
   assertModelType(json, ['clip_vision_model', 'clip'], fileName);
+  parseQuantizationConfig(json, fileName); // refuses other libraries' formats
   const vision = fieldOf(json, 'model_type') === 'clip' ? (fieldOf(json, 'vision_config') ?? {}) : json;
   return validate(clipVisionConfigSchema, vision, fileName);
 }

@@ -10,6 +10,7 @@ export function renamedWeight(weight: Weight, name: string): Weight {
     dtype: weight.dtype,
     shape: weight.shape,
     location: weight.location,
+    quantized: weight.quantized,
     read: (options) => weight.read(options),
     rows: (begin, end) => renamedWeight(weight.rows(begin, end), name),
   };
