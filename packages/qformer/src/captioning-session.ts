@@ -1,18 +1,7 @@
-import {
-  type DecodingSession,
-  DisposedError,
-  InputError,
-  type ParameterBlock,
-  type RunOptions,
-  tidy,
-  withTensorScope,
-} from '@blip2/core';
-import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
-import { captionLogits, type QFormerTextParams } from './heads.ts';
-import { disposeKeyValues, type QFormerBlocks, runLayerBlocks } from './layer-blocks.ts';
-import { embedQueries, embedText, type KeyValues } from './qformer.ts';
+import { type DecodingSession, DisposedError, InputError, type RunOptions } from '@blip2/core';
+import type { Tensor2D } from '@tensorflow/tfjs-core';
 import type { QFormerConfig } from './qformer-config.ts';
+import type { CaptionCache } from './qformer-runner.ts';
 
 /** How captions begin and end, where a tokenizer differs from what the configuration assumes. */
 export interface CaptioningOptions extends RunOptions {
@@ -33,53 +22,30 @@ export class CaptioningSession implements DecodingSession {
   readonly padTokenId: number;
   readonly usableVocabSize: number;
   readonly maxNewTokens: number;
-  readonly #blocks: QFormerBlocks;
-  readonly #text: ParameterBlock<QFormerTextParams>;
+  readonly #cache: CaptionCache;
   readonly #config: QFormerConfig;
   readonly #beginTokenId: number;
   #rows: number;
-  /** Of queries and text so far, for each layer. */
-  #keyValues: readonly KeyValues[];
   /** Tokens that were read: `[DEC]` and the steps. */
   #position = 0;
+  #reading = 0;
   #disposed = false;
 
-  private constructor(
-    blocks: QFormerBlocks & Required<Pick<QFormerBlocks, 'text'>>,
+  /** @param cache - Of queries that read their images, one row an image; the session's from here on. */
+  constructor(
+    cache: CaptionCache,
+    rows: number,
     config: QFormerConfig,
-    keyValues: readonly KeyValues[],
     { beginTokenId = config.beginCaptionTokenId, endTokenIds = [config.endCaptionTokenId] }: CaptioningOptions,
   ) {
-    this.#blocks = blocks;
-    this.#text = blocks.text;
+    this.#cache = cache;
     this.#config = config;
-    this.#keyValues = keyValues;
-    this.#rows = keyValues[0]!.keys.shape[0];
+    this.#rows = rows;
     this.#beginTokenId = beginTokenId;
     this.endTokenIds = endTokenIds;
     this.padTokenId = config.padTokenId;
     this.usableVocabSize = config.vocabSize;
     this.maxNewTokens = config.maxPositions;
-  }
-
-  /**
-   * Lets the queries read the image and keeps their keys and values.
-   *
-   * @param image - Normalised features, `[batch, imageTokens, imageFeatureWidth]`; kept by the caller, not by the session.
-   */
-  static async begin(
-    blocks: QFormerBlocks & Required<Pick<QFormerBlocks, 'text'>>,
-    config: QFormerConfig,
-    image: Tensor3D,
-    options: CaptioningOptions,
-  ): Promise<CaptioningSession> {
-    return withTensorScope(async (scope) => {
-      const queries = scope.own(await blocks.inputs.use((params) => embedQueries(params, config, image.shape[0]), options)); // [batch, queries, width]
-      const context = { queryRows: config.queries, image };
-      const pass = await runLayerBlocks(blocks, config, queries, context, { keyValues: true }, options);
-      pass.output.dispose();
-      return new CaptioningSession(blocks, config, pass.keyValues, options);
-    });
   }
 
   get rows(): number {
@@ -130,54 +96,28 @@ export class CaptioningSession implements DecodingSession {
         `captioning: reorder([${rows.join(', ')}]) of ${this.#rows} rows, expected at least one number below ${this.#rows}. Pass old row numbers.`,
       );
     }
-    const reordered = tidy(() => {
-      const index = tf.tensor1d(rows.slice(), 'int32'); // [new rows]
-      return this.#keyValues.map(({ keys, values }) => ({ keys: tf.gather(keys, index), values: tf.gather(values, index) })); // [new rows, heads, queries + position, headWidth]
-    });
-    this.#replace(reordered);
+    this.#cache.reorder(rows);
     this.#rows = rows.length;
   }
 
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.#replace([]);
+    if (this.#reading === 0) this.#cache.dispose();
   }
 
   /** Appends one token to every row. @returns next-token logits `[rows, vocab]` */
   async #read(tokenIds: readonly number[], options: RunOptions): Promise<Tensor2D> {
-    const config = this.#config;
-    return withTensorScope(async (scope) => {
-      const ids = scope.own(tf.tensor2d(tokenIds.slice(), [tokenIds.length, 1], 'int32')); // [rows, 1]
-      const embedded = scope.own(
-        await this.#blocks.inputs.use(
-          (inputs) => this.#text.use((text) => embedText(inputs, text, config, ids, this.#position), options),
-          options,
-        ),
-      ); // [rows, 1, width]
-      // Every row sees all that stands before it: no mask.
-      const context = { queryRows: 0, past: this.#keyValues };
-      const pass = await runLayerBlocks(this.#blocks, config, embedded, context, { keyValues: true }, options);
-      scope.own(pass.output); // [rows, 1, width]
-      try {
-        const logits = await this.#text.use(
-          (text) => tidy(() => tf.squeeze<Tensor2D>(captionLogits(text.captionHead!, config, pass.output), [1])), // [rows, vocab]
-          options,
-        );
-        this.#assertAlive(logits);
-        this.#replace(pass.keyValues);
-        this.#position++;
-        return logits;
-      } catch (cause) {
-        disposeKeyValues(pass.keyValues);
-        throw cause;
-      }
-    });
-  }
-
-  #replace(keyValues: readonly KeyValues[]): void {
-    disposeKeyValues(this.#keyValues);
-    this.#keyValues = keyValues;
+    this.#reading++;
+    try {
+      const logits = await this.#cache.read(tokenIds, this.#position, options); // [rows, vocab]
+      this.#assertAlive(logits);
+      this.#position++;
+      return logits;
+    } finally {
+      this.#reading--;
+      if (this.#disposed && this.#reading === 0) this.#cache.dispose();
+    }
   }
 
   /** @param made - Disposed when the session ended meanwhile. */

@@ -14,6 +14,7 @@ export {
   type QFormerPass,
   type QFormerPassOptions,
   runCaptionPass,
+  runCaptionStep,
   runJointPass,
   runQueryPass,
   runTextPass,

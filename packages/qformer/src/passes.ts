@@ -1,6 +1,6 @@
 import { ConfigError, tidy } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor1D, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
 import { type AttentionPattern, captionMask, jointMask, textOnlyMask } from './attention-masks.ts';
 import type { QFormerTextParams } from './heads.ts';
 import type { QFormerConfig } from './qformer-config.ts';
@@ -113,6 +113,28 @@ export function runCaptionPass(
     const hidden = embedText(params.inputs, textParamsOf(params), config, text.ids); // [batch, tokens, width]
     const mask = captionMask(text.mask, config.queries); // [batch, 1, tokens, queries + tokens]
     return runLayers(params, config, hidden, { queryRows: 0, mask }, queryKeyValues);
+  });
+}
+
+/**
+ * One more token of every caption: every row sees all that stands before it, so no mask is needed.
+ * `output` is `[batch, 1, width]`, for `captionLogits`.
+ *
+ * @param past - `keyValues` of the pass before this one, of the queries or of the last token.
+ * @param ids - int32 `[batch, 1]`
+ * @param positions - int32 `[1]`, the token's place in the text
+ * Source: LAVIS `Blip2Qformer.generate`.
+ */
+export function runCaptionStep(
+  params: QFormerParams,
+  config: QFormerConfig,
+  past: readonly KeyValues[],
+  ids: Tensor2D,
+  positions: Tensor1D,
+): QFormerPass {
+  return tidy(() => {
+    const hidden = embedText(params.inputs, textParamsOf(params), config, ids, positions); // [batch, 1, width]
+    return runLayers(params, config, hidden, { queryRows: 0 }, past);
   });
 }
 

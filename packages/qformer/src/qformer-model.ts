@@ -5,48 +5,37 @@ import {
   type DecodingSession,
   type Described,
   DisposedError,
+  type EngineOptions,
   InputError,
-  linear,
-  loadBlocks,
-  ParameterBlock,
   type PlacementOptions,
   readCheckpointConfig,
   type RunOptions,
   ShapeError,
-  tidy,
   type TokenBatch,
   WeightBudget,
   WeightReader,
   type WeightSource,
-  withTensorScope,
 } from '@blip2/core';
-import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
-import { jointMask, textOnlyMask } from './attention-masks.ts';
+import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+import { BlockwiseRunner } from './blockwise-runner.ts';
 import { type CaptioningOptions, CaptioningSession } from './captioning-session.ts';
-import { matchingLogits, projectContrastive, type QFormerHeadParams, type QFormerTextParams } from './heads.ts';
-import { type BlockwisePass, type QFormerBlocks, runLayerBlocks } from './layer-blocks.ts';
+import { EngineRunner } from './engine-runner.ts';
+import type { QFormerHeadParams } from './heads.ts';
 import type { EncodedQueries, EncodeQueriesOptions, LoadedQFormer, WithAttention, WithLayers } from './loaded-qformer.ts';
-import type { TextTensors } from './passes.ts';
-import {
-  embedQueries,
-  embedText,
-  normalizeImage,
-  type QFormerInputParams,
-  type QFormerLayerParams,
-  type QFormerParams,
-  sliceRows,
-} from './qformer.ts';
+import type { QFormerParams } from './qformer.ts';
 import { type QFormerConfig, qformerConfigFromJson, type QFormerConfigOptions } from './qformer-config.ts';
+import { PART, type PassInputs, type PassOutputs, type QFormerRunner, type WantedOutputs } from './qformer-runner.ts';
 import { describeQFormer, isQFormerWeight } from './qformer-weights.ts';
-import { textTensors } from './text-input.ts';
+import { assertText } from './text-input.ts';
 
 /**
- * Makes a Q-Former from a configuration and weights. Blocks that find no room in the budget stream: their weights are
- * read for each call.
+ * Makes a Q-Former from a configuration and weights. Without an engine, blocks that find no room in the budget stream: their
+ * weights are read for each call. An engine runs every task as one function: those that every user of the checkpoint needs
+ * (the queries' pass; the projection to a prompt; matching) are prepared here, the others when they are first used.
  *
- * @param weights - Read from for as long as the Q-Former streams. Weights of other parts are left alone.
- * @param options.budget - Shared with the model's other parts. @default what the backend can hold
+ * @param weights - Read from for as long as the Q-Former lives. Weights of other parts are left alone.
+ * @param options.budget - Shared with the model's other parts; an engine does not need it. @default what the backend can hold
+ * @param options.engine - Stays the caller's. @default none: tfjs operations on the current backend
  * @returns a Q-Former that owns its tensors; `dispose()` it. On error or abort nothing stays behind.
  * @throws {WeightsError} when weights are missing, left over or have other shapes.
  *
@@ -56,15 +45,18 @@ import { textTensors } from './text-input.ts';
 export async function createQFormer(
   weights: WeightSource,
   config: QFormerConfig,
-  options: PlacementOptions & RunOptions = {},
+  options: PlacementOptions & EngineOptions & RunOptions = {},
 ): Promise<LoadedQFormer> {
   options.abortSignal?.throwIfAborted();
   const reader = new WeightReader(weights, PART);
   const described = describeQFormer(reader, config);
   reader.finish(isQFormerWeight);
-  const qformer = new BlockwiseQFormer(described, config, options.budget ?? new WeightBudget());
-  await qformer.load(options);
-  return qformer;
+  const runner =
+    options.engine === undefined
+      ? new BlockwiseRunner(described, config, options.budget ?? new WeightBudget())
+      : new EngineRunner(described, config, options.engine);
+  await runner.load(options);
+  return new LoadedModel(described, config, runner);
 }
 
 /**
@@ -80,44 +72,28 @@ export async function createQFormer(
  */
 export async function loadQFormer(
   checkpoint: Checkpoint,
-  options: PlacementOptions & RunOptions & Pick<QFormerConfigOptions, 'imageNormEpsilon'> = {},
+  options: PlacementOptions & EngineOptions & RunOptions & Pick<QFormerConfigOptions, 'imageNormEpsilon'> = {},
 ): Promise<LoadedQFormer> {
   const { weights } = checkpoint;
   const parse = (json: unknown): QFormerConfig => qformerConfigFromJson(json, { ...options, weights });
   return createQFormer(weights, await readCheckpointConfig(checkpoint, parse, options), options);
 }
 
-const PART = 'Q-Former';
-
-/** What a pass reads: an image, a text, or both. */
-interface PassInputs {
-  readonly imageFeatures?: Tensor3D;
-  readonly text?: TokenBatch;
-}
-
-class BlockwiseQFormer implements LoadedQFormer {
+/** Checks what it is given, types what it gives, and leaves the layers to a runner. */
+class LoadedModel implements LoadedQFormer {
   readonly config: QFormerConfig;
   readonly startCaptioning?: LoadedQFormer['startCaptioning'];
-  readonly #blocks: QFormerBlocks;
-  readonly #heads: ParameterBlock<QFormerHeadParams>;
+  readonly #described: Described<QFormerParams>;
+  readonly #runner: QFormerRunner;
   #disposed = false;
 
-  constructor(described: Described<QFormerParams>, config: QFormerConfig, budget: WeightBudget) {
+  constructor(described: Described<QFormerParams>, config: QFormerConfig, runner: QFormerRunner) {
     this.config = config;
-    this.#heads = new ParameterBlock<QFormerHeadParams>(`${PART}, heads`, described.heads, budget);
-    const { text } = described;
-    this.#blocks = {
-      inputs: new ParameterBlock<QFormerInputParams>(`${PART}, inputs`, described.inputs, budget),
-      layers: described.layers.map((layer, i) => new ParameterBlock<QFormerLayerParams>(`${PART}, layer ${i}`, layer, budget)),
-      ...(text && { text: new ParameterBlock<QFormerTextParams>(`${PART}, text`, text, budget) }),
-    };
+    this.#described = described;
+    this.#runner = runner;
     if (config.hasCaptionHead) {
       this.startCaptioning = (imageFeatures, options) => this.#startCaptioning(imageFeatures, options);
     }
-  }
-
-  load(options: RunOptions): Promise<void> {
-    return loadBlocks(this.#allBlocks(), PART, options);
   }
 
   encodeQueries(
@@ -133,8 +109,7 @@ class BlockwiseQFormer implements LoadedQFormer {
   ): Promise<Tensor3D | ({ queries: Tensor3D } & Partial<WithLayers & WithAttention>)> {
     const { returnLayers = false, returnAttention = false, text } = options;
     const wanted = { layers: returnLayers, attention: returnAttention };
-    const pass = await this.#run('encodeQueries', { imageFeatures, text }, wanted, options);
-    const queries = this.#queryRows(pass.output); // [batch, queries, width]
+    const { output: queries, ...pass } = await this.#run('encodeQueries', { imageFeatures, text }, wanted, options); // [batch, queries, width]
     if (!returnLayers && !returnAttention) return queries;
     return { queries, ...(returnLayers && { layers: pass.layers }), ...(returnAttention && { attention: pass.attention }) };
   }
@@ -153,147 +128,70 @@ class BlockwiseQFormer implements LoadedQFormer {
   }
 
   async match(imageFeatures: Tensor3D, text: TokenBatch, options: RunOptions = {}): Promise<Tensor2D> {
-    return this.#withHead('match', 'matching', 'matching head', options, async (head) => {
-      const pass = await this.#run('match', { imageFeatures, text }, {}, options);
-      const queries = this.#queryRows(pass.output); // [batch, queries, width]
-      try {
-        return matchingLogits(head, queries); // [batch, 2]
-      } finally {
-        queries.dispose();
-      }
-    });
+    this.#assertHas('match', 'matching', 'matching head');
+    this.#assertInputs('match', { imageFeatures, text });
+    return this.#runner.match(imageFeatures, text, options); // [batch, 2]
   }
 
   async projectToPrompt(queries: Tensor3D, options: RunOptions = {}): Promise<Tensor3D> {
-    assertShape(
-      queries,
-      ['batch', 'queries', this.config.width],
-      'projectToPrompt: queries',
-      'Pass the output of encodeQueries.',
-    );
-    return this.#withHead(
-      'projectToPrompt',
-      'promptProjection',
-      'projection to a language model',
-      options,
-      (head) => linear(head, queries), // [batch, queries, promptWidth]
-    );
+    const shape = ['batch', 'queries', this.config.width];
+    assertShape(queries, shape, 'projectToPrompt: queries', 'Pass the output of encodeQueries.');
+    this.#assertHas('projectToPrompt', 'promptProjection', 'projection to a language model');
+    return this.#runner.project('promptProjection', queries, options); // [batch, queries, promptWidth]
   }
 
   async projectImage(queries: Tensor3D, options: RunOptions = {}): Promise<Tensor3D> {
     assertShape(queries, ['batch', 'queries', this.config.width], 'projectImage: queries', 'Pass the output of encodeQueries.');
-    return this.#withHead(
-      'projectImage',
-      'imageProjection',
-      'contrastive projections',
-      options,
-      (head) => projectContrastive(head, queries), // [batch, queries, contrastiveWidth]
-    );
+    this.#assertHas('projectImage', 'imageProjection', 'contrastive projections');
+    return this.#runner.project('imageProjection', queries, options); // [batch, queries, contrastiveWidth]
   }
 
   async projectText(text: Tensor3D, options: RunOptions = {}): Promise<Tensor3D> {
     assertShape(text, ['batch', 'tokens', this.config.width], 'projectText: text', 'Pass the output of encodeText.');
-    return this.#withHead(
-      'projectText',
-      'textProjection',
-      'contrastive projections',
-      options,
-      (head) => projectContrastive(head, text), // [batch, tokens, contrastiveWidth]
-    );
+    this.#assertHas('projectText', 'textProjection', 'contrastive projections');
+    return this.#runner.project('textProjection', text, options); // [batch, tokens, contrastiveWidth]
   }
 
   async readTemperature(options: RunOptions = {}): Promise<number | undefined> {
     this.#assertAlive();
-    return this.#heads.use(async ({ temperature }) => (await temperature?.data())?.[0], options);
+    return (await this.#described.heads.temperature?.read(options))?.[0];
   }
 
   dispose(): void {
     this.#disposed = true;
-    for (const block of this.#allBlocks()) block.dispose();
+    this.#runner.dispose();
   }
 
   [Symbol.dispose](): void {
     this.dispose();
   }
 
-  #allBlocks(): ParameterBlock<unknown>[] {
-    const { inputs, layers, text } = this.#blocks;
-    return [inputs, ...(text ? [text] : []), ...layers, this.#heads] as ParameterBlock<unknown>[];
-  }
-
   async #startCaptioning(imageFeatures: Tensor3D, options: CaptioningOptions = {}): Promise<DecodingSession> {
-    this.#assertAlive();
-    this.#assertImage('startCaptioning', imageFeatures);
-    const { inputs, text, layers } = this.#blocks;
-    return withTensorScope(async (scope) => {
-      const image = scope.own(await inputs.use((params) => normalizeImage(params, this.config, imageFeatures), options)); // [batch, tokens, imageFeatureWidth]
-      return CaptioningSession.begin({ inputs, text: text!, layers }, this.config, image, options);
-    });
+    this.#assertInputs('startCaptioning', { imageFeatures });
+    const cache = await this.#runner.startCaptions(imageFeatures, options);
+    return new CaptioningSession(cache, imageFeatures.shape[0], this.config, options);
   }
 
   /** One pass through all layers. @returns tensors that are the caller's. */
-  async #run(
-    where: string,
-    { imageFeatures, text }: PassInputs,
-    wanted: { readonly layers?: boolean; readonly attention?: boolean },
-    options: RunOptions,
-  ): Promise<BlockwisePass> {
+  async #run(where: string, inputs: PassInputs, wanted: WantedOutputs, options: RunOptions): Promise<PassOutputs> {
+    this.#assertInputs(where, inputs);
+    return this.#runner.runPass(inputs, wanted, options);
+  }
+
+  /** Checks inputs at the boundary. */
+  #assertInputs(where: string, { imageFeatures, text }: PassInputs): void {
     this.#assertAlive();
     if (imageFeatures !== undefined) this.#assertImage(where, imageFeatures);
-    if (text !== undefined) this.#assertReadsText(where, text, imageFeatures);
-    return withTensorScope(async (scope) => {
-      const tokens = text && textTensors(text, this.config, `${where}: text`);
-      if (tokens !== undefined) [tokens.ids, tokens.mask].map((tensor) => scope.own(tensor));
-      const embedded = await this.#embed(imageFeatures, tokens, options);
-      for (const tensor of Object.values(embedded)) if (tensor !== undefined) scope.own(tensor);
-      const { rows, image, mask } = embedded;
-      const queryRows = image === undefined ? 0 : this.config.queries;
-      return runLayerBlocks(this.#blocks, this.config, rows, { queryRows, image, mask }, wanted, options);
-    });
+    if (text === undefined) return;
+    this.#assertReadsText(where, text, imageFeatures);
+    assertText(text, this.config, `${where}: text`);
   }
 
-  /** Everything that the layers take: normalised rows, queries before text; the normalised image; the mask. */
-  #embed(
-    imageFeatures: Tensor3D | undefined,
-    tokens: TextTensors | undefined,
-    options: RunOptions,
-  ): Promise<{ rows: Tensor3D; image?: Tensor3D; mask?: Tensor4D }> {
-    const { config } = this;
-    const { inputs, text } = this.#blocks;
-    const compute = (inputParams: QFormerInputParams, textParams?: QFormerTextParams) =>
-      tidy(() => {
-        const rows: Tensor3D[] = [];
-        if (imageFeatures) rows.push(embedQueries(inputParams, config, (tokens?.ids ?? imageFeatures).shape[0])); // [batch, queries, width]
-        if (tokens && textParams) rows.push(embedText(inputParams, textParams, config, tokens.ids)); // [batch, tokens, width]
-        const both = imageFeatures !== undefined && tokens !== undefined;
-        return {
-          rows: tf.concat(rows, 1), // [batch, queries + tokens, width]
-          image: imageFeatures && normalizeImage(inputParams, config, imageFeatures), // [batch, tokens, imageFeatureWidth]
-          mask: both ? jointMask('bidirectional', tokens.mask, config.queries) : tokens && textOnlyMask(tokens.mask), // [batch, 1, 1, queries + tokens]
-        };
-      });
-    if (tokens === undefined || text === undefined) return this.#blocks.inputs.use((params) => compute(params), options);
-    return inputs.use((params) => text.use((textParams) => compute(params, textParams), options), options);
-  }
-
-  /** The query rows of a pass, `[batch, queries, width]`; takes over the pass's output. */
-  #queryRows(output: Tensor3D): Tensor3D {
-    const queries = sliceRows(output, 0, this.config.queries); // [batch, queries, width]
-    if (queries !== output) output.dispose();
-    return queries;
-  }
-
-  async #withHead<Name extends keyof QFormerHeadParams, Result>(
-    where: string,
-    name: Name,
-    what: string,
-    options: RunOptions,
-    compute: (head: NonNullable<QFormerHeadParams[Name]>) => Result | Promise<Result>,
-  ): Promise<Result> {
+  #assertHas(where: string, name: keyof QFormerHeadParams, what: string): void {
     this.#assertAlive();
-    const has = (this.#heads.described as Partial<Record<keyof QFormerHeadParams, unknown>>)[name] !== undefined;
-    if (!has) throw new ConfigError(`${where}: this Q-Former has no ${what}. Load ${CURES[name]}.`);
-    return this.#heads.use((heads) => compute(heads[name]!), options);
+    if (this.#described.heads[name] === undefined) {
+      throw new ConfigError(`${where}: this Q-Former has no ${what}. Load ${CURES[name]}.`);
+    }
   }
 
   #assertAlive(): void {
@@ -316,7 +214,7 @@ class BlockwiseQFormer implements LoadedQFormer {
   }
 
   #assertReadsText(where: string, text: TokenBatch, imageFeatures: Tensor3D | undefined): void {
-    if (this.#blocks.text === undefined) {
+    if (this.#described.text === undefined) {
       throw new ConfigError(
         `${where}: text was given, but this Q-Former has no text branch: captioning checkpoints leave it out. ` +
           `Load a matching or stage-1 checkpoint, such as Salesforce/blip2-itm-vit-g${where === 'encodeQueries' ? ', or leave the text out' : ''}.`,

@@ -13,7 +13,7 @@ import {
 } from '@blip2/core';
 import type { LayerNormParams, LinearParams } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
 import type { QFormerHeadParams, QFormerTextParams } from './heads.ts';
 import type { QFormerConfig } from './qformer-config.ts';
 
@@ -98,7 +98,7 @@ export function embedQueries(params: QFormerInputParams, config: QFormerConfig, 
  * text together; a layer norm takes each row for itself, so here they are normalised apart.
  *
  * @param ids - int32 `[batch, tokens]`
- * @param firstPosition - Tokens before these, when text comes piece by piece.
+ * @param positions - int32 `[tokens]`, for text that comes piece by piece. @default from 0
  * @returns `[batch, tokens, width]`
  */
 export function embedText(
@@ -106,12 +106,15 @@ export function embedText(
   text: QFormerTextParams,
   config: QFormerConfig,
   ids: Tensor2D,
-  firstPosition = 0,
+  positions?: Tensor1D,
 ): Tensor3D {
   return tidy(() => {
     const words = embed(text.words, ids); // [batch, tokens, width]
-    const positions = tf.slice(text.positions, [firstPosition, 0], [ids.shape[1], config.width]); // [tokens, width]
-    return layerNorm(params.norm, tf.add(words, positions) as Tensor3D, config.normEpsilon); // [batch, tokens, width]
+    const places =
+      positions === undefined
+        ? tf.slice(text.positions, [0, 0], [ids.shape[1], config.width]) // [tokens, width]
+        : tf.gather(text.positions, positions); // [tokens, width]
+    return layerNorm(params.norm, tf.add(words, places) as Tensor3D, config.normEpsilon); // [batch, tokens, width]
   });
 }
 

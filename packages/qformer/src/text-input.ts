@@ -13,14 +13,31 @@ import type { QFormerConfig } from './qformer-config.ts';
  */
 export function textTensors(batch: TokenBatch, config: QFormerConfig, where: string): TextTensors {
   assertText(batch, config, where);
-  const shape: [number, number] = [batch.ids.length, batch.ids[0]!.length];
+  return uncheckedTextTensors(batch);
+}
+
+/** A batch of token ids that was checked, as tensors, the caller's. */
+export function uncheckedTextTensors(batch: TokenBatch): TextTensors {
+  const { ids, mask } = textNumbers(batch);
   return {
-    ids: tf.tensor2d(batch.ids.flat(), shape, 'int32'), // [batch, tokens]
-    mask: tf.tensor2d(batch.mask.flat(), shape, 'int32'), // [batch, tokens]
+    ids: tf.tensor2d(ids.data, ids.shape, 'int32'), // [batch, tokens]
+    mask: tf.tensor2d(mask.data, mask.shape, 'int32'), // [batch, tokens]
   };
 }
 
-function assertText({ ids, mask }: TokenBatch, { maxPositions, vocabSize }: QFormerConfig, where: string): void {
+interface TextNumbers {
+  readonly shape: [number, number];
+  readonly data: Int32Array;
+}
+
+/** A batch of token ids that was checked, as numbers for tensors of any kind: `[batch, tokens]`. */
+export function textNumbers({ ids, mask }: TokenBatch): { readonly ids: TextNumbers; readonly mask: TextNumbers } {
+  const shape: [number, number] = [ids.length, ids[0]!.length];
+  return { ids: { shape, data: Int32Array.from(ids.flat()) }, mask: { shape, data: Int32Array.from(mask.flat()) } };
+}
+
+/** Checks a batch of token ids; see {@link textTensors}. */
+export function assertText({ ids, mask }: TokenBatch, { maxPositions, vocabSize }: QFormerConfig, where: string): void {
   const tokens = ids[0]?.length ?? 0;
   if (tokens === 0)
     throw new InputError(`${where} is empty, expected a text of at least one token in each row. Tokenize with special tokens.`);
