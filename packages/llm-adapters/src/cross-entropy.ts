@@ -1,4 +1,4 @@
-import { embed, IGNORED_LABEL, InputError, linear, meanCrossEntropy, tidy } from '@blip2/core';
+import { gatherRows, IGNORED_LABEL, InputError, linear, meanCrossEntropy, tidy } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 
@@ -24,8 +24,8 @@ export function crossEntropy(features: Tensor3D, head: Tensor2D, labels: readonl
   }
   return tidy(() => {
     const rows = tf.reshape(features, [-1, features.shape[2]]) as Tensor2D; // [batch · tokens, width]
-    const counted = embed(rows, tf.tensor2d(positions, [1, positions.length], 'int32')); // [1, labels, width]
-    const logits = linear({ weight: head }, tf.squeeze<Tensor2D>(counted, [0])); // [labels, vocab]
+    const counted = gatherRows(rows, tf.tensor1d(positions, 'int32')); // [labels, width]
+    const logits = linear({ weight: head }, counted); // [labels, vocab]
     const targets = positions.map((position) => flat[position]!);
     return meanCrossEntropy(logits, tf.tensor1d(targets, 'int32'));
   });

@@ -1,10 +1,10 @@
+import { gatherRows, IGNORED_LABEL, meanCrossEntropy } from '@blip2/core';
 import { expectNoLeak, readGolden } from '@blip2/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-core/dist/register_all_gradients.js';
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import { namedTensors, withParams } from './__fixtures__/fixture-models.ts';
-import './__fixtures__/register-unsorted-segment-sum.ts';
 import { captionLogits, contrastiveSimilarity, matchingLogits, projectContrastive } from './heads.ts';
 import { runCaptionPass, runJointPass, runQueryPass, runTextPass, type TextTensors } from './passes.ts';
 import { normalizeImage, type QFormerParams, sliceRows } from './qformer.ts';
@@ -23,7 +23,7 @@ describe('image-text matching, blip2-itm', () => {
       const loss = (): Scalar => {
         const image = normalizeImage(params.inputs, config, features);
         const { output } = runJointPass(params, config, image, text, 'bidirectional');
-        return crossEntropy(
+        return meanCrossEntropy(
           matchingLogits(params.heads.matching!, sliceRows(output, 0, config.queries)),
           tf.tensor1d(labels, 'int32'),
         );
@@ -135,18 +135,22 @@ function stage1Losses(golden: ReturnType<typeof readGolden>, params: QFormerPara
       const words = projectContrastive(heads.textProjection!, runTextPass(params, config, { ids, mask }).output);
       const classes = tf.squeeze<Tensor2D>(tf.slice(words, [0, 0, 0], [-1, 1, -1]), [1]); // [batch, contrastiveWidth]
       const similarity = tf.div<Tensor2D>(contrastiveSimilarity(queries, classes), heads.temperature!); // [images, texts]
-      const both = tf.add(crossEntropy(similarity, targets, 0.1), crossEntropy(tf.transpose(similarity), targets, 0.1));
+      const smoothed = { labelSmoothing: 0.1 };
+      const both = tf.add(
+        meanCrossEntropy(similarity, targets, smoothed),
+        meanCrossEntropy(tf.transpose(similarity), targets, smoothed),
+      );
       return tf.div(both, 2) as Scalar;
     },
     loss_itm: (): Scalar => {
       const image = imageOf();
-      const images = tf.concat([image, tf.gather(image, negativeImages), image], 0); // [3·batch, tokens, imageFeatureWidth]
+      const images = tf.concat([image, gatherRows(image, negativeImages), image], 0); // [3·batch, tokens, imageFeatureWidth]
       const text = {
         ids: tf.concat([ids, ids, tf.gather(ids, negativeTexts)], 0), // [3·batch, tokens]
         mask: tf.concat([mask, mask, tf.gather(mask, negativeTexts)], 0), // [3·batch, tokens]
       };
       const { output } = runJointPass(params, config, images, text, 'bidirectional');
-      return crossEntropy(matchingLogits(heads.matching!, sliceRows(output, 0, config.queries)), golden.tensor('itm.labels'));
+      return meanCrossEntropy(matchingLogits(heads.matching!, sliceRows(output, 0, config.queries)), golden.tensor('itm.labels'));
     },
     loss_lm: (): Scalar => {
       const { keyValues } = runQueryPass(params, config, imageOf());
@@ -155,7 +159,7 @@ function stage1Losses(golden: ReturnType<typeof readGolden>, params: QFormerPara
       const [batch, tokens, vocab] = logits.shape;
       const predicted = tf.reshape(tf.slice(logits, [0, 0, 0], [-1, tokens - 1, -1]), [-1, vocab]) as Tensor2D; // [batch·(tokens − 1), vocab]
       const labels = tf.reshape(tf.slice(golden.tensor<tf.Rank.R2>('itg.labels'), [0, 1], [batch, tokens - 1]), [-1]) as Tensor1D;
-      return crossEntropy(predicted, labels, 0.1);
+      return meanCrossEntropy(predicted, labels, { ignoreIndex: IGNORED_LABEL, labelSmoothing: 0.1 });
     },
   };
 }
@@ -198,17 +202,6 @@ function replaceTensors(tree: unknown, replacements: ReadonlyMap<Tensor, Tensor>
   if (Array.isArray(tree)) return tree.map((child) => replaceTensors(child, replacements));
   if (typeof tree !== 'object' || tree === null) return tree;
   return Object.fromEntries(Object.entries(tree).map(([key, child]) => [key, replaceTensors(child, replacements)]));
-}
-
-/** Mean cross-entropy with label smoothing over targets that are not negative. */
-function crossEntropy(logits: Tensor2D, targets: Tensor1D, smoothing = 0): Scalar {
-  const classes = logits.shape[1];
-  const counted = tf.cast(tf.greaterEqual(targets, 0), 'float32'); // [rows]
-  const logProbabilities = tf.sub(logits, tf.logSumExp(logits, 1, true)); // [rows, classes]
-  const oneHot = tf.cast(tf.oneHot(tf.cast(tf.maximum(targets, 0), 'int32'), classes), 'float32'); // [rows, classes]
-  const wanted = tf.add(tf.mul(oneHot, 1 - smoothing), smoothing / classes); // [rows, classes]
-  const perRow = tf.neg(tf.sum(tf.mul(wanted, logProbabilities), 1)); // [rows]
-  return tf.div(tf.sum(tf.mul(perRow, counted)), tf.sum(counted));
 }
 
 /** The gradient of every parameter by its checkpoint name, zeros where the loss does not reach. */

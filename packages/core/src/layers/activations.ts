@@ -13,6 +13,7 @@ interface ActivationInputs {
 const GELU: FusedOperation<ActivationInputs, { readonly approximate: 'none' | 'tanh' }> = {
   kernel: 'FusedGelu',
   inputs: ['x'],
+  saved: ['x'],
   compute: ({ x }, { approximate }) =>
     tf.mul(tf.mul(x, 0.5), tf.add(approximate === 'none' ? error(x) : tf.tanh(tanhArgument(x)), 1)),
   gradients: (dy, { x }, { approximate }) => ({
@@ -62,6 +63,7 @@ export function geluTanh<X extends Tensor>(x: X): X {
 const SIGMOID_GATE: FusedOperation<ActivationInputs, { readonly alpha: number }> = {
   kernel: 'FusedQuickGelu',
   inputs: ['x'],
+  saved: ['x'],
   compute: ({ x }, { alpha }) => tf.mul(x, gate(x, alpha)),
   gradients: (dy, { x }, { alpha }) => ({
     x: () => {

@@ -19,29 +19,25 @@ export const FUSED_KERNELS = [
 /** The name of a fused operation's kernel. */
 export type FusedKernel = (typeof FUSED_KERNELS)[number];
 
-/** Tensors by name; an optional one may be absent. */
-type Tensors = { readonly [name: string]: Tensor | undefined };
-
-/** What `Inputs` has, for operations that are stored and called without their types. */
-type Named<Inputs> = { readonly [Name in keyof Inputs]: Inputs[Name] };
-
 /**
  * An operation with a kernel name of its own: a differentiable function of named tensors and attributes.
  *
- * Gradients are asked for one by one, so that a frozen weight costs none. They are computed from the inputs: nothing that
+ * Gradients are asked for one by one, so that a frozen weight costs none. They are computed from inputs: nothing that
  * a kernel finds on its way needs to leave it.
  */
 export interface FusedOperation<Inputs, Attributes> {
-  readonly kernel: FusedKernel;
+  readonly kernel: string;
   /** Names of the inputs; one that may be absent comes last. */
   readonly inputs: readonly (keyof Inputs & string)[];
+  /** Names of the inputs that gradients need, none of which may be absent. wasm copies what is saved. @default all there are */
+  readonly saved?: readonly (keyof Inputs & string)[];
   /** The operation in tfjs operations, for backends without the kernel. Runs in `tf.tidy`; its gradient is never asked for. */
   readonly compute: (inputs: Inputs, attributes: Attributes) => Tensor;
   /**
-   * How the gradient of each input is computed from that of the result, in tfjs operations. Each one runs in `tf.tidy`
-   * if it is wanted.
+   * How the gradient of each input is computed from that of the result and the saved inputs, in tfjs operations. Each one
+   * runs in `tf.tidy`, if it is wanted.
    */
-  readonly gradients: (dy: Tensor, inputs: Inputs, attributes: Attributes) => { readonly [Name in keyof Inputs]?: () => Tensor };
+  readonly gradients: (dy: Tensor, saved: Inputs, attributes: Attributes) => { readonly [Name in keyof Inputs]?: () => Tensor };
 }
 
 /**
@@ -54,27 +50,23 @@ export interface FusedOperation<Inputs, Attributes> {
  * @param inputs - Kept; the caller's.
  * @returns a new tensor, the caller's.
  */
-export function runFused<Inputs extends Named<Inputs>, Attributes, Output extends Tensor>(
+export function runFused<Inputs extends object, Attributes, Output extends Tensor>(
   operation: FusedOperation<Inputs, Attributes>,
   inputs: Inputs,
   attributes: Attributes,
 ): Output {
   register(operation, tf.getBackend());
-  const named: NamedTensorMap = inArray(operation, inputs as Tensors);
+  const present = Object.fromEntries(
+    operation.inputs.flatMap((name) => (inputs[name] === undefined ? [] : [[name, inputs[name] as Tensor]])),
+  );
+  // tfjs saves a fixed list of inputs for the gradient, which cannot have an optional one, or all there are, if they are
+  // an array; properties of an array will do.
+  const named = operation.saved ? present : (Object.assign([], present) as unknown as NamedTensorMap);
   return tf.engine().runKernel(operation.kernel, named, attributes as NamedAttrMap);
 }
 
-/**
- * The inputs as properties of an array: tfjs saves all inputs of a kernel for its gradient, whichever there are, if they
- * are an array, and otherwise a fixed list of them, which cannot have an optional one.
- */
-function inArray({ inputs: names }: { readonly inputs: readonly string[] }, inputs: Tensors): NamedTensorMap {
-  const present = names.filter((name) => inputs[name] !== undefined);
-  return Object.assign([], Object.fromEntries(present.map((name) => [name, inputs[name]!]))) as unknown as NamedTensorMap;
-}
-
 function register<Inputs, Attributes>(operation: FusedOperation<Inputs, Attributes>, backendName: string): void {
-  const { kernel: kernelName, inputs: names, compute, gradients } = operation;
+  const { kernel: kernelName, inputs: names, saved: savedNames, compute, gradients } = operation;
   // tfjs warns when a name is registered twice.
   if (tf.getKernel(kernelName, backendName) === undefined) {
     const kernelFunc: tf.KernelFunc = ({ inputs, attrs }): TensorInfo =>
@@ -82,10 +74,11 @@ function register<Inputs, Attributes>(operation: FusedOperation<Inputs, Attribut
     tf.registerKernel({ kernelName, backendName, kernelFunc });
   }
   if (tf.getGradient(kernelName) === undefined) {
-    const gradFunc: tf.GradFunc = (dy, saved, attrs) => {
-      const inputs = Object.fromEntries(saved.map((tensor, index) => [names[index]!, tensor]));
-      return gradients(dy as Tensor, inputs as Inputs, attrs as Attributes) as ReturnType<tf.GradFunc>;
+    const gradFunc: tf.GradFunc = (dy, tensors, attrs) => {
+      const saved = Object.fromEntries(tensors.map((tensor, index) => [(savedNames ?? names)[index]!, tensor]));
+      return gradients(dy as Tensor, saved as Inputs, attrs as Attributes) as ReturnType<tf.GradFunc>;
     };
-    tf.registerGradient({ kernelName, saveAllInputs: true, gradFunc });
+    const whatToSave = savedNames ? { inputsToSave: [...savedNames] } : { saveAllInputs: true };
+    tf.registerGradient({ kernelName, ...whatToSave, gradFunc });
   }
 }

@@ -11,6 +11,7 @@ interface LinearInputs {
 const LINEAR: FusedOperation<LinearInputs, Record<string, never>> = {
   kernel: 'FusedLinear',
   inputs: ['x', 'weight', 'bias'],
+  saved: ['x', 'weight'],
   compute: ({ x, weight, bias }) => {
     const y = productTransposed(x, weight); // [rows, out]
     return bias === undefined ? y : tf.add(y, bias); // [rows, out]

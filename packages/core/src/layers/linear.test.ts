@@ -3,7 +3,7 @@ import { describeBackends } from '@blip2/testing/backends';
 import { expectGradient } from '@blip2/testing/gradients';
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { embed, linear } from './linear.ts';
+import { linear } from './linear.ts';
 
 /** Σ over inputs of x·w, plus b, one output after the other, in 64-bit numbers. */
 function naiveLinear(x: tf.Tensor, weight: tf.Tensor2D, bias?: tf.Tensor1D): number[] {
@@ -70,18 +70,6 @@ describeBackends(() => {
     it('leaves nothing behind but its result', async () => {
       const x = spread<tf.Rank.R3>([2, 3, 7]);
       await expectNoLeak(() => linear({ weight, bias }, x).dispose());
-    });
-  });
-
-  describe('embed', () => {
-    it('picks rows, in order and repeatedly', async () => {
-      const table = tf.tensor2d([
-        [1, 2],
-        [3, 4],
-        [5, 6],
-      ]);
-      const rows = embed(table, tf.tensor2d([[2, 0], [1, 2]], [2, 2], 'int32')); // prettier-ignore
-      expect(rows).toBeAllclose({ shape: [2, 2, 2], data: new Float32Array([5, 6, 1, 2, 3, 4, 5, 6]) }, 0);
     });
   });
 });

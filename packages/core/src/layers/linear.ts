@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { ShapeError } from '../errors.ts';
 import { tidy } from '../tensor-scope.ts';
 import { linearRows } from './fused-linear.ts';
@@ -28,15 +28,4 @@ export function linear<X extends Tensor>({ weight, bias }: LinearParams, x: X): 
     const y = linearRows({ x: rows, weight, bias }); // [rows, out]
     return tf.reshape(y, [...x.shape.slice(0, -1), outputs]) as unknown as X; // [..., out]
   });
-}
-
-/**
- * Rows of a table by index.
- *
- * @param table - `[entries, width]`
- * @param ids - int32 `[batch, tokens]`
- * @returns `[batch, tokens, width]`
- */
-export function embed(table: Tensor2D, ids: Tensor2D): Tensor3D {
-  return tf.gather(table, ids) as unknown as Tensor3D; // [batch, tokens, width]
 }

@@ -21,6 +21,7 @@ interface NormAttributes {
 const LAYER_NORM: FusedOperation<{ readonly x: Tensor } & LayerNormParams, NormAttributes> = {
   kernel: 'FusedLayerNorm',
   inputs: ['x', 'weight', 'bias'],
+  saved: ['x', 'weight'],
   compute: ({ x, weight, bias }, { epsilon }) => tf.add(tf.mul(standardised(x, epsilon).values, weight), bias), // [..., width]
   gradients: (dy, { x, weight }, { epsilon }) => ({
     x: () => {
@@ -58,6 +59,7 @@ export function layerNorm<X extends Tensor>({ weight, bias }: LayerNormParams, x
 const RMS_NORM: FusedOperation<{ readonly x: Tensor } & RmsNormParams, NormAttributes> = {
   kernel: 'FusedRmsNorm',
   inputs: ['x', 'weight'],
+  saved: ['x', 'weight'],
   compute: ({ x, weight }, { epsilon }) => tf.mul(tf.mul(x, inverseRootMeanSquare(x, epsilon)), weight), // [..., width]
   gradients: (dy, { x, weight }, { epsilon }) => ({
     x: () => {
