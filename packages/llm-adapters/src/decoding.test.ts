@@ -4,6 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Rank, Tensor3D } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import { toyOpt, toyT5 } from './__fixtures__/toy-models.ts';
+import { WAYS_TO_RUN } from './__fixtures__/ways-to-run.ts';
 import { optPositionRows } from './opt-decoder.ts';
 import { bucketStarts } from './t5-positions.ts';
 
@@ -39,76 +40,81 @@ async function logitsOf(session: DecodingSession, steps: readonly (readonly numb
   return all;
 }
 
-describe.each(families)('$family', ({ make }) => {
-  const steps = [
-    [65, 66, 67],
-    [70, 80, 90],
-    [100, 120, 140],
-  ];
+describe.each(WAYS_TO_RUN)('%s', (_, makeEngine) => {
+  describe.each(families)('$family', ({ make: makeModel }) => {
+    const make = (): ReturnType<typeof makeModel> => makeModel({}, { engine: makeEngine() });
+    const steps = [
+      [65, 66, 67],
+      [70, 80, 90],
+      [100, 120, 140],
+    ];
 
-  it('gives each row of a batch what it would get alone', () =>
-    expectNoLeak(async () => {
-      const model = await make({});
-      const visualPrompt = visualPromptFor(model.embeddingWidth);
-      const together = await logitsOf(model.startDecoding(visualPrompt, prompts), steps);
-      for (const row of prompts.keys()) {
-        const own = tf.slice(visualPrompt, [row, 0, 0], [1, 4, model.embeddingWidth]);
-        const alone = await logitsOf(
-          model.startDecoding(own, [prompts[row]!]),
-          steps.map((tokens) => [tokens[row]!]),
-        );
-        const vocab = alone[0]!.length;
-        alone.forEach((logits, step) => {
-          expect(together[step]!.slice(row * vocab, (row + 1) * vocab)).toBeAllclose(logits, 1e-5);
-        });
-        own.dispose();
-      }
-      visualPrompt.dispose();
-      model.dispose();
-    }));
-
-  it('gives the same with a cache as without', () =>
-    expectNoLeak(async () => {
-      const model = await make({});
-      const visualPrompt = visualPromptFor(model.embeddingWidth);
-      const cached = await logitsOf(model.startDecoding(visualPrompt, prompts), steps);
-      const vocab = model.config.vocabSize;
-      const last = await lastLogitsWithoutCache(model, visualPrompt, steps);
-      expect(cached.at(-1)!).toBeAllclose(last, 1e-5);
-      expect(cached.at(-1)).toHaveLength(prompts.length * vocab);
-      visualPrompt.dispose();
-      model.dispose();
-    }));
-
-  it('follows reordered rows, more or fewer of them', () =>
-    expectNoLeak(async () => {
-      const model = await make({});
-      const visualPrompt = visualPromptFor(model.embeddingWidth);
-      const expected = await logitsOf(model.startDecoding(visualPrompt, prompts), steps);
-      const session = model.startDecoding(visualPrompt, prompts);
-      const vocab = model.config.vocabSize;
-      (await session.start()).dispose();
-      session.reorder([2, 0, 0, 1]);
-      expect(session.rows).toBe(4);
-      const order = [2, 0, 0, 1];
-      for (const [index, tokens] of steps.entries()) {
-        const rows = index === 2 ? [0, 3] : order;
-        const logits = await session.step(rows.map((row) => tokens[index === 2 ? [0, 1][rows.indexOf(row)]! : row]!));
-        if (index < 2) {
-          const shown = await logits.data();
-          order.forEach((row, position) => {
-            const actual = shown.slice(position * vocab, (position + 1) * vocab);
-            expect(actual).toBeAllclose(expected[index + 1]!.slice(row * vocab, (row + 1) * vocab), 1e-5);
+    it('gives each row of a batch what it would get alone', () =>
+      expectNoLeak(async () => {
+        const model = await make();
+        const visualPrompt = visualPromptFor(model.embeddingWidth);
+        const together = await logitsOf(model.startDecoding(visualPrompt, prompts), steps);
+        for (const row of prompts.keys()) {
+          const own = tf.slice(visualPrompt, [row, 0, 0], [1, 4, model.embeddingWidth]);
+          const alone = await logitsOf(
+            model.startDecoding(own, [prompts[row]!]),
+            steps.map((tokens) => [tokens[row]!]),
+          );
+          const vocab = alone[0]!.length;
+          alone.forEach((logits, step) => {
+            expect(together[step]!.slice(row * vocab, (row + 1) * vocab)).toBeAllclose(logits, 1e-5);
           });
+          own.dispose();
         }
-        logits.dispose();
-        if (index === 1) session.reorder([1, 3]);
-      }
-      session.dispose();
-      visualPrompt.dispose();
-      model.dispose();
-    }));
+        visualPrompt.dispose();
+        model.dispose();
+      }));
 
+    it('gives the same with a cache as without', () =>
+      expectNoLeak(async () => {
+        const model = await make();
+        const visualPrompt = visualPromptFor(model.embeddingWidth);
+        const cached = await logitsOf(model.startDecoding(visualPrompt, prompts), steps);
+        const vocab = model.config.vocabSize;
+        const last = await lastLogitsWithoutCache(model, visualPrompt, steps);
+        expect(cached.at(-1)!).toBeAllclose(last, 1e-5);
+        expect(cached.at(-1)).toHaveLength(prompts.length * vocab);
+        visualPrompt.dispose();
+        model.dispose();
+      }));
+
+    it('follows reordered rows, more or fewer of them', () =>
+      expectNoLeak(async () => {
+        const model = await make();
+        const visualPrompt = visualPromptFor(model.embeddingWidth);
+        const expected = await logitsOf(model.startDecoding(visualPrompt, prompts), steps);
+        const session = model.startDecoding(visualPrompt, prompts);
+        const vocab = model.config.vocabSize;
+        (await session.start()).dispose();
+        session.reorder([2, 0, 0, 1]);
+        expect(session.rows).toBe(4);
+        const order = [2, 0, 0, 1];
+        for (const [index, tokens] of steps.entries()) {
+          const rows = index === 2 ? [0, 3] : order;
+          const logits = await session.step(rows.map((row) => tokens[index === 2 ? [0, 1][rows.indexOf(row)]! : row]!));
+          if (index < 2) {
+            const shown = await logits.data();
+            order.forEach((row, position) => {
+              const actual = shown.slice(position * vocab, (position + 1) * vocab);
+              expect(actual).toBeAllclose(expected[index + 1]!.slice(row * vocab, (row + 1) * vocab), 1e-5);
+            });
+          }
+          logits.dispose();
+          if (index === 1) session.reorder([1, 3]);
+        }
+        session.dispose();
+        visualPrompt.dispose();
+        model.dispose();
+      }));
+  });
+});
+
+describe.each(families)('$family', ({ make }) => {
   it('gives the same when its weights stream', () =>
     expectNoLeak(async () => {
       const resident = await make({});

@@ -1,5 +1,8 @@
 import { loadBlocks, type ParameterBlock, type RunOptions } from '@blip2/core';
 
+/** For progress and messages. */
+export const PART = 'language model';
+
 /** Where a model's weights are. Whoever runs the model implements it: blocks of tensors, or an engine. */
 export interface ModelWeights {
   /** Number of parameters; a tied matrix counts once. */
@@ -30,7 +33,7 @@ export class BlockWeights implements ModelWeights {
   }
 
   load(options: RunOptions): Promise<void> {
-    return loadBlocks(this.#blocks, 'language model', options);
+    return loadBlocks(this.#blocks, PART, options);
   }
 
   dispose(): void {

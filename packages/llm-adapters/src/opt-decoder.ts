@@ -164,12 +164,6 @@ export function optFeatures(params: OptOutputParams, config: OptConfig, hidden: 
   });
 }
 
-/** The last position of each row. @param hidden - `[batch, tokens, width]` @returns `[batch, 1, width]` */
-export function lastPosition(hidden: Tensor3D): Tensor3D {
-  const [batch, tokens, width] = hidden.shape;
-  return tf.slice(hidden, [0, tokens - 1, 0], [batch, 1, width]); // [batch, 1, width]
-}
-
 /**
  * Next-token logits of one position.
  *

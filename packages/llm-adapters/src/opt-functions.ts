@@ -3,7 +3,8 @@ import type { Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
 import { type EmbeddingInputs, embeddingSpecs, embedPositions } from './embedding-inputs.ts';
 import type { KeysAndValues } from './key-value-cache.ts';
 import type { OptConfig } from './opt-config.ts';
-import { lastPosition, optFeatures, optInput, optLayer, optNextLogits, type OptParams } from './opt-decoder.ts';
+import { optFeatures, optInput, optLayer, optNextLogits, type OptParams } from './opt-decoder.ts';
+import { lastPosition } from './prompt.ts';
 
 /**
  * OPT as whole functions, for an engine: the same layers that eager code calls one by one. They are traced once for all

@@ -13,8 +13,8 @@ import type { Scalar, Tensor3D } from '@tensorflow/tfjs-core';
 import { type LanguageModelOptions, MAX_TEXT_TOKENS, TextModel, type TextLossOptions } from './language-model.ts';
 import type { OptConfig } from './opt-config.ts';
 import type { OptParams } from './opt-decoder.ts';
-import { OptInBlocks } from './opt-in-blocks.ts';
-import { OptInEngine } from './opt-in-engine.ts';
+import { OptBlockwiseRunner } from './opt-blockwise-runner.ts';
+import { OptEngineRunner } from './opt-engine-runner.ts';
 import { optLoss } from './opt-loss.ts';
 import { type LabelledTokens, optPromptTokens, optTrainingTokens } from './opt-prompt.ts';
 import type { OptForward, OptForwardOptions, OptRunner } from './opt-runner.ts';
@@ -35,8 +35,8 @@ export class OptLanguageModel extends TextModel {
   constructor(params: Described<OptParams>, config: OptConfig, tokenizer: Tokenizer, options: LanguageModelOptions = {}) {
     const { engine, budget } = options;
     const runner = engine
-      ? new OptInEngine(params, config, engine)
-      : new OptInBlocks(params, config, budget ?? new WeightBudget());
+      ? new OptEngineRunner(params, config, engine)
+      : new OptBlockwiseRunner(params, config, budget ?? new WeightBudget());
     super('The OPT language model', tokenizer, runner);
     this.config = config;
     this.embeddingWidth = config.embeddingWidth;

@@ -15,6 +15,7 @@ import {
   stepOf,
   visualPromptOf,
 } from './__fixtures__/golden-models.ts';
+import { WAYS_TO_RUN } from './__fixtures__/ways-to-run.ts';
 import { optConfigFromJson } from './opt-config.ts';
 import type { OptParams } from './opt-decoder.ts';
 import { optLoss } from './opt-loss.ts';
@@ -22,13 +23,13 @@ import type { OptLanguageModel } from './opt-model.ts';
 import { readOptParams } from './opt-weights.ts';
 import { layOutPrompts } from './prompt.ts';
 
-describe('blip2-opt', () => {
+describe.each(WAYS_TO_RUN)('blip2-opt, %s', (_, makeEngine) => {
   const golden = readGolden('models/blip2-opt');
   const { json } = golden;
   let model: OptLanguageModel;
   let visualPrompt: Tensor3D;
   beforeAll(async () => {
-    model = await loadOptFixture('blip2-opt');
+    model = await loadOptFixture('blip2-opt', { engine: makeEngine() });
     visualPrompt = visualPromptOf(golden, 'prompts');
   });
   afterAll(() => {
@@ -80,6 +81,21 @@ describe('blip2-opt', () => {
 
   it('gives the processed scores of the first beam steps, beams reordered', async () => {
     await expectBeamScores(golden, model, visualPrompt);
+  });
+});
+
+describe('training blip2-opt', () => {
+  const golden = readGolden('models/blip2-opt');
+  const { json } = golden;
+  let model: OptLanguageModel;
+  let visualPrompt: Tensor3D;
+  beforeAll(async () => {
+    model = await loadOptFixture('blip2-opt');
+    visualPrompt = visualPromptOf(golden, 'prompts');
+  });
+  afterAll(() => {
+    model.dispose();
+    visualPrompt.dispose();
   });
 
   it('has the losses of training', () =>
@@ -164,38 +180,47 @@ async function expectBeamScores(golden: Golden, model: OptLanguageModel, visualP
   session.dispose();
 }
 
+describe.each(WAYS_TO_RUN)('%s', (_, makeEngine) => {
+  describe.each(['opt-125m-style', 'opt-350m-style'])('%s', (folder) => {
+    const golden = readGolden(`models/${folder}`);
+    const { json } = golden;
+    let model: OptLanguageModel;
+    beforeAll(async () => {
+      model = await loadOptFixture(folder, { engine: makeEngine() });
+    });
+    afterAll(() => model.dispose());
+
+    it('has the states of every layer, padded on the left', async () => {
+      const batch = batchOf(json.left_padded);
+      const { logits, features, hiddenStates } = await model.forward(undefined, batch, { hiddenStates: true });
+      tf.tidy(() => {
+        hiddenStates!.forEach((state, layer) => {
+          if (!golden.names.includes(`left.hidden_states.${layer}`)) return;
+          expectWhereReal(state, golden.tensor<Rank.R3>(`left.hidden_states.${layer}`), batch.mask);
+        });
+        expectWhereReal(features, golden.tensor<Rank.R3>('left.last_hidden_state'), batch.mask);
+        expectWhereReal(logits, golden.tensor<Rank.R3>('left.logits'), batch.mask);
+      });
+      tf.dispose([logits, features, ...hiddenStates!]);
+    });
+
+    it('has the last logits of a batch padded on the right', async () => {
+      const batch = batchOf(json.right_padded);
+      const { logits, features } = await model.forward(undefined, batch);
+      tf.tidy(() => {
+        const last = batch.mask.map((row, index) => tf.slice(logits, [index, row.lastIndexOf(1), 0], [1, 1, -1]));
+        expect(tf.reshape(tf.concat(last), [last.length, -1])).toBeAllclose(
+          golden.get('right.last_logits'),
+          TOLERANCE.activations,
+        );
+      });
+      tf.dispose([logits, features]);
+    });
+  });
+});
+
 describe.each(['opt-125m-style', 'opt-350m-style'])('%s', (folder) => {
   const golden = readGolden(`models/${folder}`);
-  const { json } = golden;
-  let model: OptLanguageModel;
-  beforeAll(async () => {
-    model = await loadOptFixture(folder);
-  });
-  afterAll(() => model.dispose());
-
-  it('has the states of every layer, padded on the left', async () => {
-    const batch = batchOf(json.left_padded);
-    const { logits, features, hiddenStates } = await model.forward(undefined, batch, { hiddenStates: true });
-    tf.tidy(() => {
-      hiddenStates!.forEach((state, layer) => {
-        if (!golden.names.includes(`left.hidden_states.${layer}`)) return;
-        expectWhereReal(state, golden.tensor<Rank.R3>(`left.hidden_states.${layer}`), batch.mask);
-      });
-      expectWhereReal(features, golden.tensor<Rank.R3>('left.last_hidden_state'), batch.mask);
-      expectWhereReal(logits, golden.tensor<Rank.R3>('left.logits'), batch.mask);
-    });
-    tf.dispose([logits, features, ...hiddenStates!]);
-  });
-
-  it('has the last logits of a batch padded on the right', async () => {
-    const batch = batchOf(json.right_padded);
-    const { logits, features } = await model.forward(undefined, batch);
-    tf.tidy(() => {
-      const last = batch.mask.map((row, index) => tf.slice(logits, [index, row.lastIndexOf(1), 0], [1, 1, -1]));
-      expect(tf.reshape(tf.concat(last), [last.length, -1])).toBeAllclose(golden.get('right.last_logits'), TOLERANCE.activations);
-    });
-    tf.dispose([logits, features]);
-  });
 
   it('has the loss and its gradients with everything trainable', async () => {
     // The gradient of a lookup needs a kernel that the wasm backend lacks.

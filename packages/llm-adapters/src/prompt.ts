@@ -102,6 +102,12 @@ export function placeVisualPrompt(
   });
 }
 
+/** The last position of each row. @param hidden - `[batch, tokens, width]` @returns `[batch, 1, width]` */
+export function lastPosition(hidden: Tensor3D): Tensor3D {
+  const [batch, tokens, width] = hidden.shape;
+  return tf.slice(hidden, [0, tokens - 1, 0], [batch, 1, width]); // [batch, 1, width]
+}
+
 /**
  * Checks a visual prompt and its prompts at a public boundary.
  *

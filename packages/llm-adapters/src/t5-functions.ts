@@ -2,7 +2,7 @@ import { type Described, embed, type InputSpecs } from '@blip2/core';
 import type { Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
 import { type EmbeddingInputs, embeddingSpecs, embedPositions } from './embedding-inputs.ts';
 import type { KeysAndValues } from './key-value-cache.ts';
-import { lastPosition } from './opt-decoder.ts';
+import { lastPosition } from './prompt.ts';
 import type { T5Config } from './t5-config.ts';
 import {
   t5CrossKeysAndValues,

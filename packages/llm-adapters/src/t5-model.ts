@@ -14,8 +14,8 @@ import { type LanguageModelOptions, MAX_TEXT_TOKENS, TextModel, type TextLossOpt
 import { assertPrompts, layOutPrompts, type PromptLayout } from './prompt.ts';
 import type { T5Config } from './t5-config.ts';
 import type { T5Params } from './t5-decoder.ts';
-import { T5InBlocks } from './t5-in-blocks.ts';
-import { T5InEngine } from './t5-in-engine.ts';
+import { T5BlockwiseRunner } from './t5-blockwise-runner.ts';
+import { T5EngineRunner } from './t5-engine-runner.ts';
 import { t5Loss } from './t5-loss.ts';
 import { t5PromptTokens, type T5TrainingTokens, t5TrainingTokens } from './t5-prompt.ts';
 import type { T5Forward, T5ForwardOptions, T5Runner } from './t5-runner.ts';
@@ -34,7 +34,9 @@ export class T5LanguageModel extends TextModel {
   /** @param params - Described; nothing is read before `load`. */
   constructor(params: Described<T5Params>, config: T5Config, tokenizer: Tokenizer, options: LanguageModelOptions = {}) {
     const { engine, budget } = options;
-    const runner = engine ? new T5InEngine(params, config, engine) : new T5InBlocks(params, config, budget ?? new WeightBudget());
+    const runner = engine
+      ? new T5EngineRunner(params, config, engine)
+      : new T5BlockwiseRunner(params, config, budget ?? new WeightBudget());
     super('The T5 language model', tokenizer, runner);
     this.config = config;
     this.embeddingWidth = config.width;

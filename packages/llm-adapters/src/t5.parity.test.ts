@@ -15,6 +15,7 @@ import {
   stepOf,
   visualPromptOf,
 } from './__fixtures__/golden-models.ts';
+import { WAYS_TO_RUN } from './__fixtures__/ways-to-run.ts';
 import { tensorOf } from './host-tensors.ts';
 import { layOutPrompts } from './prompt.ts';
 import { t5ConfigFromJson } from './t5-config.ts';
@@ -25,13 +26,13 @@ import { positionBias, positionBucket, positionBuckets } from './t5-positions.ts
 import { t5DecoderInputs } from './t5-prompt.ts';
 import { readT5Params } from './t5-weights.ts';
 
-describe('blip2-flan-t5', () => {
+describe.each(WAYS_TO_RUN)('blip2-flan-t5, %s', (_, makeEngine) => {
   const golden = readGolden('models/blip2-flan-t5');
   const { json } = golden;
   let model: T5LanguageModel;
   let visualPrompt: Tensor3D;
   beforeAll(async () => {
-    model = await loadT5Fixture('blip2-flan-t5');
+    model = await loadT5Fixture('blip2-flan-t5', { engine: makeEngine() });
     visualPrompt = visualPromptOf(golden, 'prompts');
   });
   afterAll(() => {
@@ -75,6 +76,21 @@ describe('blip2-flan-t5', () => {
       }
       session.dispose();
     }));
+});
+
+describe('training blip2-flan-t5', () => {
+  const golden = readGolden('models/blip2-flan-t5');
+  const { json } = golden;
+  let model: T5LanguageModel;
+  let visualPrompt: Tensor3D;
+  beforeAll(async () => {
+    model = await loadT5Fixture('blip2-flan-t5');
+    visualPrompt = visualPromptOf(golden, 'prompts');
+  });
+  afterAll(() => {
+    model.dispose();
+    visualPrompt.dispose();
+  });
 
   it('has the losses of training', () =>
     expectNoLeak(() =>
@@ -117,34 +133,45 @@ describe('blip2-flan-t5', () => {
     }));
 });
 
+describe.each(WAYS_TO_RUN)('%s', (_, makeEngine) => {
+  describe.each(['flan-t5-style', 't5-v1.0-style'])('%s', (folder) => {
+    const golden = readGolden(`models/${folder}`);
+    const { json } = golden;
+    const batch = batchOf(json);
+    let model: T5LanguageModel;
+    beforeAll(async () => {
+      model = await loadT5Fixture(folder, { engine: makeEngine() });
+    });
+    afterAll(() => model.dispose());
+
+    it('has the states of encoder and decoder', async () => {
+      const decoderIds = rowsOf(golden.get('decoder_input_ids'));
+      expect(t5DecoderInputs(json.labels, model.config)).toEqual(decoderIds);
+      const result = await model.forward(undefined, batch, decoderIds, { hiddenStates: true });
+      tf.tidy(() => {
+        for (const stack of ['encoder', 'decoder'] as const) {
+          const states = stack === 'encoder' ? result.encoderStates! : result.decoderStates!;
+          const mask = stack === 'encoder' ? batch.mask : decoderIds.map((row) => row.map(() => 1));
+          const names = golden.names.filter((name) => name.startsWith(`${stack}.hidden_states.`));
+          expect(names.length).toBeGreaterThan(1);
+          names.forEach((name, layer) => expectWhereReal(states[layer]!, golden.tensor<Rank.R3>(name), mask));
+          const last = stack === 'encoder' ? result.encoded : result.decoded;
+          expectWhereReal(last, golden.tensor<Rank.R3>(`${stack}.last_hidden_state`), mask);
+        }
+        expect(result.logits).toBeAllclose(golden.get('logits'), TOLERANCE.activations);
+      });
+      disposeForward(result);
+    });
+  });
+});
+
 describe.each(['flan-t5-style', 't5-v1.0-style'])('%s', (folder) => {
   const golden = readGolden(`models/${folder}`);
-  const { json } = golden;
-  const batch = batchOf(json);
   let model: T5LanguageModel;
   beforeAll(async () => {
     model = await loadT5Fixture(folder);
   });
   afterAll(() => model.dispose());
-
-  it('has the states of encoder and decoder', async () => {
-    const decoderIds = rowsOf(golden.get('decoder_input_ids'));
-    expect(t5DecoderInputs(json.labels, model.config)).toEqual(decoderIds);
-    const result = await model.forward(undefined, batch, decoderIds, { hiddenStates: true });
-    tf.tidy(() => {
-      for (const stack of ['encoder', 'decoder'] as const) {
-        const states = stack === 'encoder' ? result.encoderStates! : result.decoderStates!;
-        const mask = stack === 'encoder' ? batch.mask : decoderIds.map((row) => row.map(() => 1));
-        const names = golden.names.filter((name) => name.startsWith(`${stack}.hidden_states.`));
-        expect(names.length).toBeGreaterThan(1);
-        names.forEach((name, layer) => expectWhereReal(states[layer]!, golden.tensor<Rank.R3>(name), mask));
-        const last = stack === 'encoder' ? result.encoded : result.decoded;
-        expectWhereReal(last, golden.tensor<Rank.R3>(`${stack}.last_hidden_state`), mask);
-      }
-      expect(result.logits).toBeAllclose(golden.get('logits'), TOLERANCE.activations);
-    });
-    disposeForward(result);
-  });
 
   it.each(['encoder', 'decoder'] as const)('has the position bias of the %s', async (stack) => {
     const table = await readFixtureWeight(folder, `${stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight`);

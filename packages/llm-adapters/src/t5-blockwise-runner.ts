@@ -21,7 +21,7 @@ import { t5EncoderBias, t5EncoderLayer, type T5EncoderLayerParams, t5StackOutput
 import type { T5Caches, T5Forward, T5ForwardOptions, T5Positions, T5Runner } from './t5-runner.ts';
 
 /** T5 layer by layer, on the current tfjs backend, with weights that stay in memory or stream. */
-export class T5InBlocks extends BlockWeights implements T5Runner {
+export class T5BlockwiseRunner extends BlockWeights implements T5Runner {
   readonly #blocks: T5Blocks;
   readonly #config: T5Config;
 

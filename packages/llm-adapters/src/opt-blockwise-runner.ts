@@ -7,21 +7,12 @@ import { KeyValueCache } from './key-value-cache.ts';
 import { BlockWeights } from './model-weights.ts';
 import { type OptBlocks, optTensors, placeOpt } from './opt-blocks.ts';
 import type { OptConfig } from './opt-config.ts';
-import {
-  lastPosition,
-  optAttentionBias,
-  optFeatures,
-  optInput,
-  optLayer,
-  optNextLogits,
-  type OptParams,
-  optPositions,
-} from './opt-decoder.ts';
+import { optAttentionBias, optFeatures, optInput, optLayer, optNextLogits, type OptParams, optPositions } from './opt-decoder.ts';
 import type { OptCache, OptForward, OptForwardOptions, OptRunner } from './opt-runner.ts';
-import { type InputPositions, placeVisualPrompt, type PromptLayout } from './prompt.ts';
+import { type InputPositions, lastPosition, placeVisualPrompt, type PromptLayout } from './prompt.ts';
 
 /** OPT layer by layer, on the current tfjs backend, with weights that stay in memory or stream. */
-export class OptInBlocks extends BlockWeights implements OptRunner {
+export class OptBlockwiseRunner extends BlockWeights implements OptRunner {
   readonly #blocks: OptBlocks;
   readonly #config: OptConfig;
 

@@ -1,10 +1,18 @@
-import { type Described, type Engine, type EngineInputs, type TensorScope, withTensorScope } from '@blip2/core';
-import type { Rank, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+import {
+  type Described,
+  disposeOutputs,
+  type Engine,
+  type EngineFunction,
+  type EngineInputs,
+  outputsToTensors,
+  type TensorScope,
+  withTensorScope,
+} from '@blip2/core';
+import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 import type { PassOptions } from './decoding-session.ts';
 import { embeddingInputs } from './embedding-inputs.ts';
 import { emptyKeysAndValues, EngineCache } from './engine-cache.ts';
-import { disposeAll, takeTensors } from './engine-tensors.ts';
-import { type EngineFunction, engineFunction, EngineWeights, gradientsNeedTensors } from './engine-weights.ts';
+import { engineFunction, EngineWeights, gradientsNeedTensors } from './engine-weights.ts';
 import { causalMask } from './host-tensors.ts';
 import type { OptConfig } from './opt-config.ts';
 import { type OptParams, optPositions } from './opt-decoder.ts';
@@ -23,28 +31,28 @@ import type { InputPositions, PromptLayout } from './prompt.ts';
 import { assertTokenIds } from './token-table.ts';
 
 /** OPT as whole functions in an engine, which keeps the weights. */
-export class OptInEngine extends EngineWeights implements OptRunner {
+export class OptEngineRunner extends EngineWeights implements OptRunner {
   readonly #engine: Engine;
   readonly #config: OptConfig;
-  readonly #step: EngineFunction<OptStepInputs, OptStepOutputs>;
-  readonly #pass: EngineFunction<OptInputs, OptPassOutputs>;
+  readonly #step: EngineFunction<OptParams, OptStepInputs, OptStepOutputs>;
+  readonly #pass: EngineFunction<OptParams, OptInputs, OptPassOutputs>;
 
   constructor(params: Described<OptParams>, config: OptConfig, engine: Engine) {
     const step = engineFunction(engine, (tree: OptParams, inputs: OptStepInputs) => optStep(tree, config, inputs), {
       name: 'language model',
-      function: 'optStep',
+      functionName: 'optStep',
       config,
       params,
       inputs: optStepSpecs(config),
     });
     const pass = engineFunction(engine, (tree: OptParams, inputs: OptInputs) => optPass(tree, config, inputs), {
       name: 'language model, whole sequences',
-      function: 'optPass',
+      functionName: 'optPass',
       config,
       params,
       inputs: optPassSpecs(config),
     });
-    super(params, { needed: [step], rare: [pass] });
+    super([step], [pass]);
     this.#engine = engine;
     this.#config = config;
     this.#step = step;
@@ -62,22 +70,21 @@ export class OptInEngine extends EngineWeights implements OptRunner {
   forward(layout: PromptLayout, visualPrompt: Tensor3D | undefined, options: OptForwardOptions): Promise<OptForward> {
     return withTensorScope(async (scope) => {
       const inputs = optInputs(scope, layout, visualPrompt, layout.mask, this.#config);
-      const { logits, features, hiddenStates } = await this.#pass.run(inputs, options);
-      if (!options.hiddenStates) disposeAll(hiddenStates);
-      const wanted = options.hiddenStates ? hiddenStates : [];
-      const [allLogits, allFeatures, ...states] = await takeTensors<Rank.R3>([logits, features, ...wanted]);
-      return { logits: allLogits!, features: allFeatures!, ...(options.hiddenStates && { hiddenStates: states }) };
+      const { hiddenStates, ...outputs } = await this.#pass.run(inputs, options);
+      if (options.hiddenStates) return outputsToTensors<OptPassOutputs>({ ...outputs, hiddenStates });
+      disposeOutputs(hiddenStates);
+      return outputsToTensors<OptForward>(outputs);
     });
   }
 }
 
 /** A cache in the engine. */
 class OptEngineCache implements OptCache {
-  readonly #step: EngineFunction<OptStepInputs, OptStepOutputs>;
+  readonly #step: EngineFunction<OptParams, OptStepInputs, OptStepOutputs>;
   readonly #config: OptConfig;
   readonly #cache: EngineCache;
 
-  constructor(engine: Engine, step: EngineFunction<OptStepInputs, OptStepOutputs>, config: OptConfig) {
+  constructor(engine: Engine, step: EngineFunction<OptParams, OptStepInputs, OptStepOutputs>, config: OptConfig) {
     this.#step = step;
     this.#config = config;
     this.#cache = new EngineCache(engine);
@@ -98,8 +105,7 @@ class OptEngineCache implements OptCache {
         this.#cache.replace(next.cache);
         return next.logits;
       });
-      const [nextLogits] = await takeTensors<Rank.R2>([logits]); // [batch, vocab]
-      return nextLogits!;
+      return outputsToTensors<Tensor2D>(logits); // [batch, vocab]
     });
   }
 

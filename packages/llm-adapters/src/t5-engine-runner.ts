@@ -1,10 +1,18 @@
-import { type Described, type Engine, type EngineInputs, type TensorScope, withTensorScope } from '@blip2/core';
-import type { Rank, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+import {
+  type Described,
+  disposeOutputs,
+  type Engine,
+  type EngineFunction,
+  type EngineInputs,
+  outputsToTensors,
+  type TensorScope,
+  withTensorScope,
+} from '@blip2/core';
+import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 import type { PassOptions } from './decoding-session.ts';
 import { embeddingInputs } from './embedding-inputs.ts';
 import { emptyKeysAndValues, EngineCache } from './engine-cache.ts';
-import { disposeAll, takeTensors } from './engine-tensors.ts';
-import { type EngineFunction, engineFunction, EngineWeights, gradientsNeedTensors } from './engine-weights.ts';
+import { engineFunction, EngineWeights, gradientsNeedTensors } from './engine-weights.ts';
 import { causalMask, hostRows, paddingMask } from './host-tensors.ts';
 import type { PromptLayout } from './prompt.ts';
 import type { T5Config } from './t5-config.ts';
@@ -30,12 +38,12 @@ import {
 import type { T5Caches, T5Forward, T5ForwardOptions, T5Positions, T5Runner } from './t5-runner.ts';
 import { assertTokenIds } from './token-table.ts';
 
-type EncodeFunction = EngineFunction<T5EncodeInputs, ReturnType<typeof t5Encode>>;
-type DecodeFunction = EngineFunction<T5DecodeInputs, T5DecodeOutputs>;
-type PassFunction = EngineFunction<T5PassInputs, T5PassOutputs>;
+type EncodeFunction = EngineFunction<T5EncodeParams, T5EncodeInputs, ReturnType<typeof t5Encode>>;
+type DecodeFunction = EngineFunction<T5DecodeParams, T5DecodeInputs, T5DecodeOutputs>;
+type PassFunction = EngineFunction<T5Params, T5PassInputs, T5PassOutputs>;
 
 /** T5 as whole functions in an engine, which keeps the weights. */
-export class T5InEngine extends EngineWeights implements T5Runner {
+export class T5EngineRunner extends EngineWeights implements T5Runner {
   readonly #engine: Engine;
   readonly #config: T5Config;
   readonly #encode: EncodeFunction;
@@ -45,26 +53,26 @@ export class T5InEngine extends EngineWeights implements T5Runner {
   constructor(params: Described<T5Params>, config: T5Config, engine: Engine) {
     const encode = engineFunction(engine, (tree: T5EncodeParams, inputs: T5EncodeInputs) => t5Encode(tree, config, inputs), {
       name: 'language model, encoder',
-      function: 't5Encode',
+      functionName: 't5Encode',
       config,
       params: t5EncodeParams(params),
       inputs: t5EncodeSpecs(config),
     });
     const decode = engineFunction(engine, (tree: T5DecodeParams, inputs: T5DecodeInputs) => t5Decode(tree, config, inputs), {
       name: 'language model, decoder',
-      function: 't5Decode',
+      functionName: 't5Decode',
       config: { ...config, headIsTied: params.headIsTied },
       params: t5DecodeParams(params),
       inputs: t5DecodeSpecs(config),
     });
     const pass = engineFunction(engine, (tree: T5Params, inputs: T5PassInputs) => t5Pass(tree, config, inputs), {
       name: 'language model, whole sequences',
-      function: 't5Pass',
+      functionName: 't5Pass',
       config: { ...config, headIsTied: params.headIsTied },
       params,
       inputs: t5PassSpecs(config),
     });
-    super(params, { needed: [encode, decode], rare: [pass] });
+    super([encode, decode], [pass]);
     this.#engine = engine;
     this.#config = config;
     this.#encode = encode;
@@ -92,21 +100,10 @@ export class T5InEngine extends EngineWeights implements T5Runner {
     return withTensorScope(async (scope) => {
       const encoder = encodeInputs(scope, layout, visualPrompt, config);
       const decoder = decodeInputs(decoderIds, decoderMask, layout.mask, config);
-      const outputs = await this.#pass.run({ encoder, decoder }, options);
-      const states = [...outputs.encoderStates, ...outputs.decoderStates];
-      if (!options.hiddenStates) disposeAll(states);
-      const wanted = [outputs.logits, outputs.encoded, outputs.decoded, ...(options.hiddenStates ? states : [])];
-      const [logits, encoded, decoded, ...taken] = await takeTensors<Rank.R3>(wanted);
-      const [encoderStates, decoderStates] = [
-        taken.slice(0, outputs.encoderStates.length),
-        taken.slice(outputs.encoderStates.length),
-      ];
-      return {
-        logits: logits!,
-        encoded: encoded!,
-        decoded: decoded!,
-        ...(options.hiddenStates && { encoderStates, decoderStates }),
-      };
+      const { encoderStates, decoderStates, ...outputs } = await this.#pass.run({ encoder, decoder }, options);
+      if (options.hiddenStates) return outputsToTensors<T5PassOutputs>({ ...outputs, encoderStates, decoderStates });
+      disposeOutputs([encoderStates, decoderStates]);
+      return outputsToTensors<T5Forward>(outputs);
     });
   }
 }
@@ -154,8 +151,7 @@ class T5EngineCaches implements T5Caches {
         return next.logits;
       }),
     );
-    const [nextLogits] = await takeTensors<Rank.R2>([logits]); // [rows, vocab]
-    return nextLogits!;
+    return outputsToTensors<Tensor2D>(logits); // [rows, vocab]
   }
 
   reorder(rows: readonly number[], { samePrompts }: { readonly samePrompts: boolean }): void {
