@@ -4,7 +4,8 @@ import type { OnnxGraph } from '../onnx/graph.ts';
 import { writeModel } from '../onnx/write-model.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { OrtData, OrtModule, OrtSession, OrtTensor } from './ort-api.ts';
-import { OrtRuntimeSession, runFailure, type SessionContext } from './ort-session.ts';
+import { loadFailure } from './ort-failures.ts';
+import { OrtRuntimeSession, type SessionContext } from './ort-session.ts';
 import { dtypeOf, OrtRuntimeTensor, viewOf } from './ort-tensor.ts';
 import type { Provider, Runtime, RuntimeSession, RuntimeTensor, SessionOptions } from './runtime.ts';
 import { locateWeightFiles } from './weight-files.ts';
@@ -117,8 +118,8 @@ class OnnxNodeRuntime implements NodeRuntime {
 
   async createSession(graph: OnnxGraph, options: SessionOptions): Promise<RuntimeSession> {
     options.abortSignal?.throwIfAborted();
-    const files = new Set(graph.initializers.flatMap(({ location }) => (location === undefined ? [] : [location.file])));
-    const located = files.size === 0 ? undefined : await locateWeightFiles([...files]);
+    const locations = graph.initializers.flatMap(({ location }) => location ?? []);
+    const located = locations.length === 0 ? undefined : await locateWeightFiles(locations);
     const model = writeModel(graph, { externalPath: located?.pathOf });
     return this.loadModel(model, { ...options, weightFolder: located?.folder });
   }
@@ -130,7 +131,7 @@ class OnnxNodeRuntime implements NodeRuntime {
     try {
       session = await this.#ort.InferenceSession.create(model, this.#sessionOptions(options));
     } catch (cause) {
-      throw runFailure(options.name, cause);
+      throw loadFailure(options.name, cause);
     }
     try {
       options.abortSignal?.throwIfAborted();

@@ -1,6 +1,7 @@
-import { DisposedError, InputError, ResourceError, UnsupportedBackendError, type RunOptions } from '@blip2/core';
+import { DisposedError, InputError, type RunOptions } from '@blip2/core';
 import type { OnnxType, OnnxValue } from '../onnx/graph.ts';
 import type { OrtData, OrtModule, OrtSession, OrtTensor, OrtValueMetadata } from './ort-api.ts';
+import { runFailure } from './ort-failures.ts';
 import { dtypeOf, OrtRuntimeTensor, type TensorStorage } from './ort-tensor.ts';
 import { checkInputs, isHost, planOutputs, type PlannedOutput } from './run-checks.ts';
 import type { OutputRequest, RuntimeSession, RuntimeTensor, RuntimeValue } from './runtime.ts';
@@ -129,22 +130,4 @@ function describe(where: string, kind: string, metadata: OrtValueMetadata): Onnx
     );
   }
   return { name: metadata.name, type: metadata.type as OnnxType, shape: metadata.shape };
-}
-
-/** An error of ONNX Runtime as one of ours. */
-export function runFailure(where: string, cause: unknown): Error {
-  const detail = (cause instanceof Error ? cause.message : String(cause)).trim();
-  if (/bad_alloc|Failed to allocate|out of memory|Array buffer allocation failed/i.test(detail)) {
-    return new ResourceError(
-      `${where}: memory ran out (${detail}). Use a smaller batch, or free tensors and sessions that are not needed.`,
-      {
-        cause,
-      },
-    );
-  }
-  return new UnsupportedBackendError(
-    `${where}: ONNX Runtime could not run the graph: ${detail}. Shapes and types fitted the graph's inputs, so the graph itself is ` +
-      'at fault: report it with this message, or run without an engine.',
-    { cause },
-  );
 }

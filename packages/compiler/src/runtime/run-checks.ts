@@ -75,8 +75,10 @@ export function planOutputs(
     const what = `${where}: output '${request.name}'`;
     const into = request.into === undefined ? undefined : writable(what, value, request.into, targets);
     if (into !== undefined) targets.add(into);
-    const shape = into?.shape ?? request.shape ?? knownShape(value.shape, axes);
-    if (shape !== undefined) assertFits(what, shape, value.shape);
+    const expected = value.shape.map((axis) => (typeof axis === 'number' ? axis : (axes.get(axis) ?? axis)));
+    const computed = expected.every((axis) => typeof axis === 'number') ? expected : undefined;
+    const shape = into?.shape ?? request.shape ?? computed;
+    if (shape !== undefined) assertFits(what, shape, expected);
     return { value, shape, into };
   });
 }
@@ -102,12 +104,6 @@ function writable(
     );
   }
   return target;
-}
-
-/** The shape of an output whose every axis is fixed or named by an input. */
-function knownShape(shape: readonly (number | string)[], axes: ReadonlyMap<string, number>): readonly number[] | undefined {
-  const sizes = shape.map((axis) => (typeof axis === 'number' ? axis : axes.get(axis)));
-  return sizes.includes(undefined) ? undefined : (sizes as number[]);
 }
 
 function assertFits(what: string, actual: readonly number[], expected: readonly (number | string)[]): void {

@@ -1,6 +1,6 @@
 import { realpath, stat } from 'node:fs/promises';
 import { parse, relative, sep } from 'node:path';
-import { CheckpointError, ConfigError } from '@blip2/core';
+import { CheckpointError, ConfigError, type WeightLocation } from '@blip2/core';
 
 /** Files of weights as a model can name them. */
 export interface LocatedWeightFiles {
@@ -18,13 +18,17 @@ export interface LocatedWeightFiles {
  * names that folder; it may be the root of the file system, and so no file is copied or linked. Files are mapped
  * into memory, not read, where pre-packing is off. They must stay as they are while a session uses them.
  *
- * @param files - Paths, as `Weight.location` has them.
- * @throws {CheckpointError} for files that are not there, and for URLs.
+ * @param locations - Every place that the model refers to.
+ * @throws {CheckpointError} for files that are not there or too short, and for URLs.
  * @throws {ConfigError} for files on different drives (Windows).
  */
-export async function locateWeightFiles(files: readonly string[]): Promise<LocatedWeightFiles> {
+export async function locateWeightFiles(locations: readonly WeightLocation[]): Promise<LocatedWeightFiles> {
+  const ends = new Map<string, number>();
+  for (const { file, byteOffset, byteLength } of locations) {
+    ends.set(file, Math.max(ends.get(file) ?? 0, byteOffset + byteLength));
+  }
   const paths = new Map<string, string>();
-  for (const file of files) paths.set(file, await resolveFile(file));
+  for (const [file, end] of ends) paths.set(file, await resolveFile(file, end));
   const roots = new Map([...paths].map(([file, path]) => [parse(path).root, file]));
   if (roots.size > 1) {
     throw new ConfigError(
@@ -44,7 +48,8 @@ export async function locateWeightFiles(files: readonly string[]): Promise<Locat
   };
 }
 
-async function resolveFile(file: string): Promise<string> {
+/** @param end - Where the last value in it ends, in bytes. */
+async function resolveFile(file: string, end: number): Promise<string> {
   if (/^[a-z][a-z0-9+.-]+:\/\//i.test(file)) {
     throw new CheckpointError(
       `locateWeightFiles: ${file} is an address, expected a file on this machine: a compiled graph maps its weights into memory. ` +
@@ -52,17 +57,31 @@ async function resolveFile(file: string): Promise<string> {
       file,
     );
   }
-  try {
-    const path = await realpath(file);
-    if ((await stat(path)).isFile()) return path;
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code ?? String(cause);
+  const path = await realpath(file).catch((cause: unknown) => {
     throw new CheckpointError(
-      `locateWeightFiles: ${file} cannot be found (${code}), expected a file of weights. Check the path; a checkpoint must stay ` +
-        'where it was opened.',
+      `locateWeightFiles: ${file} cannot be found (${codeOf(cause)}), expected a file of weights. Check the path; a checkpoint must ` +
+        'stay where it was opened.',
       file,
       { cause },
     );
+  });
+  const stats = await stat(path);
+  if (!stats.isFile()) {
+    throw new CheckpointError(
+      `locateWeightFiles: ${file} is no file, expected a file of weights. Pass the path of a file.`,
+      file,
+    );
   }
-  throw new CheckpointError(`locateWeightFiles: ${file} is no file, expected a file of weights. Pass the path of a file.`, file);
+  if (stats.size < end) {
+    throw new CheckpointError(
+      `locateWeightFiles: ${file} has ${stats.size} bytes, expected at least ${end}: the file is cut off, or was replaced after it was ` +
+        'opened. Fetch it again.',
+      file,
+    );
+  }
+  return path;
+}
+
+function codeOf(cause: unknown): string {
+  return (cause as NodeJS.ErrnoException).code ?? String(cause);
 }
