@@ -44,7 +44,11 @@ const TRACED_SIZES: readonly (readonly number[])[] = [
  * @throws {InputError} when the function reads values or depends on sizes in a way that one graph cannot.
  * @throws {UnsupportedBackendError} for an operation that has no ONNX form.
  */
-export function buildGraph(compute: (inputs: never, weights: never) => unknown, inputs: unknown, weights: unknown): FunctionGraph {
+export function buildGraph(
+  compute: (inputs: never, weights: never) => unknown,
+  inputs: unknown,
+  weights: unknown,
+): FunctionGraph {
   const declared = flattenTree(inputs).map(({ path, leaf }): GraphInput => {
     const { shape, dtype = 'float32' } = leaf as TensorSpec;
     return { name: path, axes: shape, dtype };
@@ -53,7 +57,11 @@ export function buildGraph(compute: (inputs: never, weights: never) => unknown, 
   const names = [...new Set(parsed.flatMap(({ axes }) => axes.flatMap(axisNames)))];
   const assignments = assignSizes(names);
   const traces = assignments.map((sizes) => {
-    return trace((params, tensors) => compute(tensors, params), weights, mapTree(inputs, (_, index) => concrete(declared[index]!, parsed[index]!, sizes)));
+    return trace(
+      (params, tensors) => compute(tensors, params),
+      weights,
+      mapTree(inputs, (_, index) => concrete(declared[index]!, parsed[index]!, sizes)),
+    );
   });
   const graphs = traces.map(({ graph }) => graph);
   const { graph, outputAxes } =
@@ -64,7 +72,9 @@ export function buildGraph(compute: (inputs: never, weights: never) => unknown, 
 /** One set of sizes when nothing is named, three otherwise. More axes than primes go on with larger numbers. */
 function assignSizes(names: readonly string[]): Assignment[] {
   if (names.length === 0) return [new Map()];
-  return TRACED_SIZES.map((sizes, trace) => new Map(names.map((name, index) => [name, sizes[index] ?? 103 + 2 * (3 * index + trace)])));
+  return TRACED_SIZES.map(
+    (sizes, trace) => new Map(names.map((name, index) => [name, sizes[index] ?? 103 + 2 * (3 * index + trace)])),
+  );
 }
 
 function concrete({ dtype }: GraphInput, { axes }: DeclaredInput, sizes: Assignment): TraceInput {

@@ -1,1 +1,64 @@
-export {};
+import type { Engine } from '@blip2/core';
+import { compileFor, type CompileOptions, type Target } from './compile.ts';
+import type { CompiledFunction } from './compiled-function.ts';
+import { engineFor, type OnnxEngineOptions } from './engine.ts';
+import { createNodeRuntime, type NodeRuntimeOptions } from './runtime/node-runtime.ts';
+import { MemoryWeightStore } from './weights/memory-weight-store.ts';
+
+export * from './index.ts';
+
+/** How and where functions run in Node. */
+export interface NodeTargetOptions extends NodeRuntimeOptions {}
+
+/** Runtimes that were asked for, by their options; they are shared, and live as long as the program. */
+const targets: Map<string, Promise<Target>> = new Map();
+
+/**
+ * Where compiled functions of this program run and find their weights.
+ * @throws {UnsupportedBackendError} when onnxruntime-node is missing, or the provider does not work here.
+ */
+export function nodeTarget(options: NodeTargetOptions = {}): Promise<Target> {
+  const key = JSON.stringify(Object.entries(options).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+  let target = targets.get(key);
+  if (target === undefined) {
+    target = createNodeRuntime(options).then((runtime) => ({ runtime, weights: new MemoryWeightStore() }));
+    target.catch(() => targets.delete(key));
+    targets.set(key, target);
+  }
+  return target;
+}
+
+/**
+ * Compiles a function of tensors to ONNX Runtime.
+ *
+ * @example
+ * const norm = await compile(({ x }: { x: tf.Tensor }) => tf.sqrt(tf.sum(tf.square(x), -1)), { inputs: { x: { shape: ['rows', 3] } } });
+ * const lengths = await norm.run({ x: tf.tensor2d([[3, 0, 4]]) });
+ * console.log(await lengths.data()); // [5]
+ */
+export async function compile<Inputs, Outputs, Weights = unknown>(
+  compute: (inputs: Inputs, weights: Weights) => Outputs,
+  options: CompileOptions<Inputs, Weights> & NodeTargetOptions,
+): Promise<CompiledFunction<Inputs, Outputs>> {
+  const { provider, threads, spinning, maxPoolBytes, ...rest } = options;
+  return compileFor(
+    await nodeTarget(definedOnly({ provider, threads, spinning, maxPoolBytes })),
+    compute,
+    rest as CompileOptions<Inputs, Weights>,
+  );
+}
+
+/**
+ * An engine for the stages of BLIP-2, or for any pure functions of parameters and inputs.
+ *
+ * @example
+ * const encoder = await loadVisionEncoder(checkpoint, { engine: await onnxEngine({ dtype: 'int8' }) });
+ */
+export async function onnxEngine(options: OnnxEngineOptions & NodeTargetOptions = {}): Promise<Engine> {
+  const { dtype, ...rest } = options;
+  return engineFor(await nodeTarget(definedOnly(rest)), { dtype });
+}
+
+function definedOnly<Options extends object>(options: Options): Options {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Options;
+}

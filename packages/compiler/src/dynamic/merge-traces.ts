@@ -27,9 +27,16 @@ const LARGEST_SIZE_CONSTANT = 16;
  * @param traces - Of one function, one for each assignment.
  * @throws {InputError} when the function did something else for other sizes, or a number cannot be explained.
  */
-export function mergeTraces(traces: readonly TracedGraph[], assignments: readonly Assignment[], inputs: readonly DeclaredInput[]): MergedGraph {
+export function mergeTraces(
+  traces: readonly TracedGraph[],
+  assignments: readonly Assignment[],
+  inputs: readonly DeclaredInput[],
+): MergedGraph {
   const first = traces[0]!;
-  const solver = new SizeSolver(assignments, inputs.flatMap(({ axes }) => axes));
+  const solver = new SizeSolver(
+    assignments,
+    inputs.flatMap(({ axes }) => axes),
+  );
   for (const other of traces.slice(1)) assertSameStructure(first, other);
   const arithmetic = new SizeArithmetic(inputs);
   const replaced = new Map<string, string>();
@@ -40,7 +47,13 @@ export function mergeTraces(traces: readonly TracedGraph[], assignments: readonl
     return false;
   });
   const nodes = first.nodes.map((node) => ({ ...node, inputs: node.inputs.map((name) => replaced.get(name) ?? name) }));
-  const outputAxes = first.outputs.map((output, index) => axesOf(traces.map((trace) => trace.outputs[index]!), output, solver));
+  const outputAxes = first.outputs.map((output, index) =>
+    axesOf(
+      traces.map((trace) => trace.outputs[index]!),
+      output,
+      solver,
+    ),
+  );
   return {
     graph: {
       ...first,
@@ -73,7 +86,8 @@ function axesOf(versions: readonly OnnxValue[], output: OnnxValue, solver: SizeS
 function isSame(versions: readonly OnnxInitializer[]): boolean {
   const [first, ...others] = versions as [OnnxInitializer, ...OnnxInitializer[]];
   return others.every(
-    ({ shape, bytes }) => shape.join() === first.shape.join() && bytes!.length === first.bytes!.length && equalBytes(bytes!, first.bytes!),
+    ({ shape, bytes }) =>
+      shape.join() === first.shape.join() && bytes!.length === first.bytes!.length && equalBytes(bytes!, first.bytes!),
   );
 }
 
@@ -83,7 +97,12 @@ function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 /** The same constant of several traces as arithmetic on sizes. */
-function symbolic(versions: readonly OnnxInitializer[], solver: SizeSolver, arithmetic: SizeArithmetic, consumer: string): string {
+function symbolic(
+  versions: readonly OnnxInitializer[],
+  solver: SizeSolver,
+  arithmetic: SizeArithmetic,
+  consumer: string,
+): string {
   const [first] = versions as [OnnxInitializer];
   const shapes = new Set(versions.map(({ shape }) => shape.join()));
   const numbers = versions.map(numbersOf);

@@ -92,5 +92,8 @@ export class SizeArithmetic {
 function linearIn(axis: AxisExpression, name: string): { constant: number; factor: number } | undefined {
   if (axisNames(axis).join() !== name || axis.some(({ names }) => names.length > 1)) return undefined;
   const sum = (terms: AxisExpression): number => terms.reduce((total, { factor }) => total + factor, 0);
-  return { constant: sum(axis.filter(({ names }) => names.length === 0)), factor: sum(axis.filter(({ names }) => names.length === 1)) };
+  return {
+    constant: sum(axis.filter(({ names }) => names.length === 0)),
+    factor: sum(axis.filter(({ names }) => names.length === 1)),
+  };
 }

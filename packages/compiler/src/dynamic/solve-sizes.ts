@@ -32,7 +32,10 @@ export class SizeSolver {
     };
     const one = make([{ factor: 1, names: [] }], 0);
     const singles = units.map((unit) => make(unit, 1));
-    const pairs = combine(units, units.map((unit) => [unit])).map((unit) => make(unit, 2));
+    const pairs = combine(
+      units,
+      units.map((unit) => [unit]),
+    ).map((unit) => make(unit, 2));
     const triples = combine(units, combineAll(units)).map((unit) => make(unit, 3));
     this.#candidates = [one, ...singles, ...pairs, ...triples];
   }
@@ -105,6 +108,8 @@ function distinct(expressions: readonly AxisExpression[]): AxisExpression[] {
 
 /** An expression as it is written: `past + tokens`, `1 + rows*columns`. */
 export function axisText(expression: AxisExpression): string {
-  const parts = expression.map(({ factor, names }) => [...(factor === 1 && names.length > 0 ? [] : [factor]), ...names].join('*'));
+  const parts = expression.map(({ factor, names }) =>
+    [...(factor === 1 && names.length > 0 ? [] : [factor]), ...names].join('*'),
+  );
   return parts.join(' + ');
 }

@@ -1,5 +1,6 @@
 /** Frames that are not the user's: tfjs itself, this package's tracing, tensor layers of core, Node. */
-const INNER_FRAMES = /@tensorflow|tfjs-core|[\\/]compiler[\\/](src|dist)[\\/]|[\\/]core[\\/](src|dist)[\\/]|node:internal|<anonymous>$/;
+const INNER_FRAMES =
+  /@tensorflow|tfjs-core|[\\/]compiler[\\/](src|dist)[\\/]|[\\/]core[\\/](src|dist)[\\/]|node:internal|<anonymous>$/;
 
 /**
  * Where a traced function was when something happened: the first frame of the stack outside of tfjs and of this package.

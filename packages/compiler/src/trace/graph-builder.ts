@@ -103,7 +103,13 @@ export class GraphBuilder {
   }
 
   finish(outputs: readonly OnnxValue[]): TracedGraph {
-    return { nodes: this.#nodes, constants: this.#constants, weights: [...this.#weights.values()], inputs: this.#inputs, outputs };
+    return {
+      nodes: this.#nodes,
+      constants: this.#constants,
+      weights: [...this.#weights.values()],
+      inputs: this.#inputs,
+      outputs,
+    };
   }
 
   #store(bytes: Uint8Array, shape: readonly number[], type: OnnxType): string {

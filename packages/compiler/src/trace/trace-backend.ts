@@ -62,7 +62,8 @@ export class TraceBackend extends tf.KernelBackend {
     if (value.name === undefined) {
       if (value.weight !== undefined) {
         const { name, type } = value.weight;
-        value.name = type === value.type ? name : this.builder.operation('Cast', [name], { attributes: { to: TYPE_CODES[value.type] } });
+        value.name =
+          type === value.type ? name : this.builder.operation('Cast', [name], { attributes: { to: TYPE_CODES[value.type] } });
       } else value.name = this.builder.constant(value.values!, value.shape, value.type);
     }
     return value.name;
@@ -121,7 +122,7 @@ export class TraceBackend extends tf.KernelBackend {
     return this.#register({ shape: shape.slice(), type: tracedType(dtype), values: toValues(values, dtype) }).dataId;
   }
 
-  move(dataId: object, values: tf.backend_util.BackendValues, shape: number[], dtype: DataType): void {
+  override move(dataId: object, values: tf.backend_util.BackendValues, shape: number[], dtype: DataType): void {
     this.#values.set(dataId, { shape: shape.slice(), type: tracedType(dtype), values: toValues(values, dtype) });
   }
 

@@ -1,7 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { TRACE_BACKEND, type TraceBackend } from '../trace-backend.ts';
-import { ELEMENTWISE_KERNELS } from './elementwise.ts';
+import { ACTIVATION_KERNELS } from './activations.ts';
+import { ARITHMETIC_KERNELS } from './arithmetic.ts';
+import { COMPARISON_KERNELS } from './comparisons.ts';
+import { FUNCTION_KERNELS } from './functions.ts';
 import { FUSED_KERNELS } from './fused.ts';
 import { INDEXING_KERNELS } from './indexing.ts';
 import type { TraceKernels } from './kernel.ts';
@@ -11,7 +14,10 @@ import { SHAPE_KERNELS } from './shapes.ts';
 
 /** All kernels that can be compiled, by what they do. */
 export const KERNEL_GROUPS: Readonly<Record<string, TraceKernels>> = {
-  elementwise: ELEMENTWISE_KERNELS,
+  arithmetic: ARITHMETIC_KERNELS,
+  comparisons: COMPARISON_KERNELS,
+  functions: FUNCTION_KERNELS,
+  activations: ACTIVATION_KERNELS,
   reductions: REDUCTION_KERNELS,
   shapes: SHAPE_KERNELS,
   indexing: INDEXING_KERNELS,
@@ -20,7 +26,9 @@ export const KERNEL_GROUPS: Readonly<Record<string, TraceKernels>> = {
 };
 
 /** Names of the tfjs kernels that can be compiled, in alphabetical order. */
-export const COMPILED_KERNELS: readonly string[] = Object.values(KERNEL_GROUPS).flatMap((group) => Object.keys(group)).toSorted();
+export const COMPILED_KERNELS: readonly string[] = Object.values(KERNEL_GROUPS)
+  .flatMap((group) => Object.keys(group))
+  .toSorted();
 
 /** Registers every kernel for the tracing backend. */
 export function registerTraceKernels(backend: TraceBackend): void {

@@ -6,7 +6,11 @@ import { axesOf, kernel, type KernelCall, type TraceKernels } from './kernel.ts'
 /** `allowzero`: a 0 in a shape is an axis without elements, not "as before". Empty caches need it. */
 const WITH_EMPTY_AXES = { attributes: { allowzero: 1 } } as const;
 
-function reshape({ backend, builder }: Pick<KernelCall, 'backend' | 'builder'>, x: TensorInfo, shape: readonly number[]): TensorInfo {
+function reshape(
+  { backend, builder }: Pick<KernelCall, 'backend' | 'builder'>,
+  x: TensorInfo,
+  shape: readonly number[],
+): TensorInfo {
   return backend.emit('Reshape', [x, builder.sizes(shape)], { shape, dtype: x.dtype }, WITH_EMPTY_AXES);
 }
 
@@ -16,7 +20,10 @@ function slice({ backend, builder }: KernelCall, x: TensorInfo, begin: readonly 
   const cut = axes.filter((axis) => begin[axis] !== 0 || sizes[axis] !== x.shape[axis]);
   if (cut.length === 0) return backend.alias(x);
   const ends = axes.map((axis) => begin[axis]! + sizes[axis]!);
-  return backend.emit('Slice', [x, builder.sizes(begin), builder.sizes(ends), builder.sizes(axes)], { shape: sizes, dtype: x.dtype });
+  return backend.emit('Slice', [x, builder.sizes(begin), builder.sizes(ends), builder.sizes(axes)], {
+    shape: sizes,
+    dtype: x.dtype,
+  });
 }
 
 function filled({ backend, builder }: KernelCall, shape: readonly number[], dtype: DataType, value: number): TensorInfo {
@@ -28,7 +35,9 @@ function filled({ backend, builder }: KernelCall, shape: readonly number[], dtyp
 /** Kernels that arrange elements and compute nothing. */
 export const SHAPE_KERNELS: TraceKernels = {
   Identity: kernel(({ inputs, backend }) => backend.alias(inputs['x']!)),
-  Reshape: kernel<{ shape: number[] }>((call) => reshape(call, call.inputs['x']!, concrete(call.attributes.shape, call.inputs['x']!))),
+  Reshape: kernel<{ shape: number[] }>((call) =>
+    reshape(call, call.inputs['x']!, concrete(call.attributes.shape, call.inputs['x']!)),
+  ),
   ExpandDims: kernel<{ dim: number }>((call) => {
     const input = call.inputs['input']!;
     const shape = input.shape.slice();
@@ -43,7 +52,9 @@ export const SHAPE_KERNELS: TraceKernels = {
     const shape = perm.map((axis) => x.shape[axis]!);
     return backend.emit('Transpose', [x], { shape, dtype: x.dtype }, { attributes: { perm } });
   }),
-  Slice: kernel<{ begin: number[]; size: number[] }>((call) => slice(call, call.inputs['x']!, call.attributes.begin, call.attributes.size)),
+  Slice: kernel<{ begin: number[]; size: number[] }>((call) =>
+    slice(call, call.inputs['x']!, call.attributes.begin, call.attributes.size),
+  ),
   Concat: kernel<{ axis: number }>(({ inputs, attributes, backend }) => {
     const parts = Object.values(inputs);
     const [axis] = axesOf(attributes.axis, parts[0]!.shape.length) as [number];
@@ -94,7 +105,8 @@ export const SHAPE_KERNELS: TraceKernels = {
     const { paddings, constantValue } = attributes;
     const shape = x.shape.map((size, axis) => size + paddings[axis]![0] + paddings[axis]![1]);
     const pads = [...paddings.map(([before]) => before), ...paddings.map(([, after]) => after)];
-    const value = x.dtype === 'int32' ? builder.constant(Int32Array.of(constantValue), [], 'int32') : builder.float(constantValue);
+    const value =
+      x.dtype === 'int32' ? builder.constant(Int32Array.of(constantValue), [], 'int32') : builder.float(constantValue);
     return backend.emit('Pad', [x, builder.sizes(pads), value], { shape, dtype: x.dtype });
   }),
   Fill: kernel<{ shape: number[]; value: number; dtype: DataType }>((call) => {

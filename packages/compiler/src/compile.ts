@@ -1,0 +1,57 @@
+import type { Described, InputSpecs, RunOptions } from '@blip2/core';
+import { buildGraph } from './build-graph.ts';
+import { CompiledFunction } from './compiled-function.ts';
+import type { OnnxGraph } from './onnx/graph.ts';
+import { placeWeights } from './passes/place-weights.ts';
+import { type CompiledDtype, quantizationPolicy } from './quantize/policy.ts';
+import type { Runtime } from './runtime/runtime.ts';
+import type { WeightStore } from './weights/weight-store.ts';
+
+/** What a function is compiled for. */
+export interface CompileOptions<Inputs, Weights> extends RunOptions {
+  /** Shape and type of every input, in a tree like the function's first argument. Named axes may have any size. */
+  readonly inputs: InputSpecs<Inputs>;
+  /** Weights by reference, in a tree like the function's second argument; they go into the graph without passing through JavaScript. */
+  readonly weights?: Described<Weights>;
+  /** For messages. @default 'compiled function' */
+  readonly name?: string;
+  /** Numbers of the weights. @default 'fp32' */
+  readonly dtype?: CompiledDtype;
+  /** How many rows go through each product in one call, which decides how weights are quantised. @default 'few-rows' */
+  readonly quantize?: 'never' | 'few-rows' | 'many-rows';
+}
+
+/** Where a compiled function runs and finds its weights. */
+export interface Target {
+  readonly runtime: Runtime;
+  readonly weights: WeightStore;
+}
+
+/**
+ * Compiles a function of tensors for a target: it is traced, never run by tfjs, and becomes one graph of ONNX Runtime.
+ *
+ * @param compute - A pure function of trees of tensors. Tensors that it closes over become constants of the graph.
+ * @returns the compiled function, the caller's to dispose.
+ * @throws {UnsupportedBackendError} for an operation that has no ONNX form, naming it and the line that called it.
+ * @throws {InputError} when the function reads values of tensors or depends on sizes in a way that one graph cannot.
+ */
+export async function compileFor<Inputs, Outputs, Weights = unknown>(
+  { runtime, weights }: Target,
+  compute: (inputs: Inputs, weights: Weights) => Outputs,
+  options: CompileOptions<Inputs, Weights>,
+): Promise<CompiledFunction<Inputs, Outputs>> {
+  const { name = 'compiled function', dtype = 'fp32', quantize = 'few-rows', abortSignal, onProgress } = options;
+  abortSignal?.throwIfAborted();
+  const built = buildGraph(compute as (inputs: never, weights: never) => Outputs, options.inputs, options.weights ?? {});
+  const placed = placeWeights(built.graph, quantizationPolicy(dtype, quantize));
+  const initializers = await weights.place(placed.requests, { abortSignal, onProgress });
+  const graph: OnnxGraph = {
+    name,
+    nodes: placed.nodes,
+    initializers: [...placed.constants, ...initializers],
+    inputs: placed.inputs,
+    outputs: placed.outputs,
+  };
+  const session = await runtime.createSession(graph, { name, abortSignal });
+  return new CompiledFunction(name, built, session);
+}

@@ -1,0 +1,29 @@
+import type { Engine, EngineTensor, PreparedFunction, PrepareOptions } from '@blip2/core';
+import { compileFor, type Target } from './compile.ts';
+import type { CompiledDtype } from './quantize/policy.ts';
+import { gatherRows } from './runtime/gather-rows.ts';
+
+/** Options of an engine. */
+export interface OnnxEngineOptions {
+  /** Numbers of frozen weights; trained ones stay in float32. @default 'fp32' */
+  readonly dtype?: CompiledDtype;
+}
+
+/**
+ * An engine for stages that runs whole functions on ONNX Runtime.
+ *
+ * @param target - Stays the caller's, and alive as long as anything that the engine prepared.
+ */
+export function engineFor(target: Target, { dtype = 'fp32' }: OnnxEngineOptions = {}): Engine {
+  return {
+    name: `${target.runtime.name}, ${dtype}`,
+    prepare<Params, Inputs, Outputs>(
+      compute: (params: Params, inputs: Inputs) => Outputs,
+      { params, quantize = 'never', ...options }: PrepareOptions<Params, Inputs>,
+    ): Promise<PreparedFunction<Inputs, Outputs>> {
+      const swapped = (inputs: Inputs, weights: Params): Outputs => compute(weights, inputs);
+      return compileFor(target, swapped, { ...options, weights: params, dtype, quantize });
+    },
+    gatherRows: (tensor: EngineTensor, rows: readonly number[]) => gatherRows(target.runtime, tensor, rows),
+  };
+}

@@ -1,0 +1,178 @@
+// tfjs-core alone knows no gradients; the union package registers them all, and the plain JavaScript backend.
+import '@tensorflow/tfjs';
+import { evaluateAxis, parseAxis, sizeOf } from '@blip2/core';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import * as ort from 'onnxruntime-node';
+import { mergeTraces } from '../../dynamic/merge-traces.ts';
+import type { OnnxGraph } from '../../onnx/graph.ts';
+import { writeModel } from '../../onnx/write-model.ts';
+import { flattenTree, mapTree } from '../../tree.ts';
+import type { TracedGraph } from '../graph-builder.ts';
+import { type Trace, trace, type TraceInput } from '../trace.ts';
+import { TRACE_BACKEND, type TracedType } from '../trace-backend.ts';
+import { type HostTensor, type InputSpec, namesOf } from './kernel-test-inputs.ts';
+
+/** Named tensors, as the functions under test take them. */
+export type Inputs = Readonly<Record<string, Tensor>>;
+
+/** A function under test: from named tensors to a tree of tensors. */
+export type Compute = (inputs: never) => unknown;
+
+/** What tfjs's plain JavaScript backend computes, a value for each leaf of the result. */
+export async function runEagerly(compute: Compute, inputs: Readonly<Record<string, HostTensor>>): Promise<HostTensor[]> {
+  const before = tf.getBackend();
+  await tf.setBackend('cpu');
+  try {
+    return tf.tidy(() => {
+      // Copies: some kernels of the plain backend write into their inputs.
+      const tensors = mapTree(inputs, (leaf) => toTensor(leaf as HostTensor));
+      return flattenTree(compute(tensors as never)).map(({ leaf }) => {
+        const tensor = leaf as Tensor;
+        return { shape: tensor.shape, dtype: tensor.dtype as TracedType, data: tensor.dataSync().slice() as HostTensor['data'] };
+      });
+    }) as unknown as HostTensor[];
+  } finally {
+    await tf.setBackend(before);
+  }
+}
+
+function toTensor({ data, shape, dtype }: HostTensor): Tensor {
+  return tf.tensor(data.slice(), shape.slice(), dtype);
+}
+
+/** A compiled function, which runs in ONNX Runtime. */
+export interface CompiledGraph extends AsyncDisposable {
+  readonly graph: TracedGraph;
+  run(inputs: Readonly<Record<string, HostTensor>>): Promise<HostTensor[]>;
+}
+
+/** Traces a function for inputs of exactly these shapes. */
+export function compileFor(compute: Compute, inputs: Readonly<Record<string, TraceInput>>): Promise<CompiledGraph> {
+  return openSession(traceOf(compute, inputs).graph);
+}
+
+/** Traces a function at three sizes and merges the traces: it runs at all sizes. */
+export function compileForAnySize(compute: Compute, specs: Readonly<Record<string, InputSpec>>): Promise<CompiledGraph> {
+  const names = namesOf(specs);
+  const assignments = [0, 1, 2].map(
+    (round) => new Map(names.map((name, index) => [name, PRIMES[round * names.length + index]!])),
+  );
+  const traces = assignments.map((sizes) => {
+    const inputs = Object.fromEntries(
+      Object.entries(specs).map(([name, { axes, dtype }]) => [
+        name,
+        { shape: axes.map((axis) => evaluateAxis(parseAxis(axis), sizes)), dtype },
+      ]),
+    );
+    return traceOf(compute, inputs).graph;
+  });
+  const declared = Object.entries(specs).map(([name, { axes }]) => ({ name, axes: axes.map(parseAxis) }));
+  return openSession(mergeTraces(traces, assignments, declared).graph);
+}
+
+const PRIMES = [5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59];
+
+function traceOf(compute: Compute, inputs: Readonly<Record<string, TraceInput>>): Trace {
+  return trace((_, tensors) => compute(tensors as never), {}, inputs);
+}
+
+async function openSession(graph: TracedGraph): Promise<CompiledGraph> {
+  const session = await ort.InferenceSession.create(writeModel(toOnnx(graph)), { logSeverityLevel: 3, intraOpNumThreads: 1 });
+  return {
+    graph,
+    async run(inputs) {
+      const feeds = Object.fromEntries(
+        Object.entries(inputs).map(([name, { dtype, data, shape }]) => [name, new ort.Tensor(dtype, data, shape)]),
+      );
+      const results = await session.run(feeds);
+      return graph.outputs.map(({ name }) => {
+        const { dims, type, data } = results[name]!;
+        return { shape: dims, dtype: type as TracedType, data: data as HostTensor['data'] };
+      });
+    },
+    async [Symbol.asyncDispose]() {
+      await session.release();
+    },
+  };
+}
+
+/** A traced graph without weights as a whole one. */
+export function toOnnx({ nodes, constants, inputs, outputs }: TracedGraph): OnnxGraph {
+  return { name: 'test', nodes, initializers: constants, inputs, outputs };
+}
+
+/**
+ * Fails unless shapes, types and values are the same: |a − b| ≤ tolerance · (1 + |b|), not a number where it should be.
+ *
+ * @param what - For the message.
+ */
+export function assertSame(
+  actual: readonly HostTensor[],
+  expected: readonly HostTensor[],
+  tolerance: number,
+  what: string,
+): void {
+  if (actual.length !== expected.length) throw new Error(`${what}: ${actual.length} results, expected ${expected.length}`);
+  for (const [index, a] of actual.entries()) {
+    const b = expected[index]!;
+    const [found, wanted] = [a, b].map(({ dtype, shape }) => `${dtype} [${shape.join(', ')}]`);
+    if (found !== wanted) throw new Error(`${what}: result ${index} is ${found}, expected ${wanted}`);
+    const wrong = b.data.findIndex((value, at) => !isClose(a.data[at]!, value, tolerance));
+    if (wrong >= 0) {
+      throw new Error(
+        `${what}: result ${index} has ${a.data[wrong]} at ${wrong}, expected ${b.data[wrong]}; ${show(a)} against ${show(b)}`,
+      );
+    }
+  }
+}
+
+function isClose(a: number, b: number, tolerance: number): boolean {
+  return Object.is(a, b) || a === b || Math.abs(a - b) <= tolerance * (1 + Math.abs(b));
+}
+
+function show({ shape, data }: HostTensor): string {
+  return `[${shape.join(', ')}] ${Array.from(data.subarray(0, 12)).join(', ')}`;
+}
+
+/**
+ * The function with its gradient: Σ(result · mix) by each of the inputs that are named, after the results themselves.
+ * The mix differs from element to element, so a gradient that lands in the wrong place shows.
+ */
+export function withGradients(compute: Compute, differentiable: readonly string[]): Compute {
+  return (inputs: never): unknown => {
+    const named = inputs as Inputs;
+    const mixed = (...tensors: Tensor[]): Tensor => {
+      const changed = Object.fromEntries(differentiable.map((name, index) => [name, tensors[index]!]));
+      const results = flattenTree(compute({ ...named, ...changed } as never)).map(({ leaf }) => leaf as Tensor);
+      const sums = results
+        .filter(({ dtype }) => dtype === 'float32')
+        .map((result) => tf.sum(tf.mul(result, mixOf(result.shape))));
+      return sums.reduce((total, sum) => tf.add(total, sum));
+    };
+    return tf.grads(mixed)(differentiable.map((name) => named[name]!));
+  };
+}
+
+/** Numbers between −1 and 1 that follow from the position, made by tensor operations so that any size is possible. */
+function mixOf(shape: readonly number[]): Tensor {
+  return tf.reshape(tf.sin(tf.mul(tf.range(0, sizeOf(shape), 1, 'float32'), 1.7)), shape.slice());
+}
+
+/** Names of the kernels that were traced since the start, once {@link watchKernels} has been called. */
+const traced: Set<string> = new Set();
+
+/** Notes which kernels are traced from now on. @returns a function that gives their names. */
+export function watchKernels(kernels: readonly string[]): () => ReadonlySet<string> {
+  trace(() => tf.scalar(0), {}, {}); // registers the kernels
+  for (const kernelName of kernels) {
+    const config = tf.getKernel(kernelName, TRACE_BACKEND);
+    tf.unregisterKernel(kernelName, TRACE_BACKEND);
+    const kernelFunc: tf.KernelFunc = (call) => {
+      traced.add(kernelName);
+      return config.kernelFunc(call);
+    };
+    tf.registerKernel({ ...config, kernelFunc });
+  }
+  return () => traced;
+}

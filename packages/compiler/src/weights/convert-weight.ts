@@ -1,0 +1,51 @@
+import { quantizeBlocks, quantizeColumns } from '@blip2/checkpoints';
+import { type RunOptions, type Weight } from '@blip2/core';
+import type { WeightForm, WeightPart } from './weight-store.ts';
+
+/** A part of a weight with its bytes. */
+export interface ConvertedPart extends WeightPart {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/**
+ * Reads a weight and brings it into a form.
+ *
+ * @returns one part for numbers, codes and scales for quantised forms; the caller's.
+ * @throws {InputError} for values that cannot be quantised, naming the weight.
+ */
+export async function convertWeight(
+  weight: Weight,
+  form: WeightForm,
+  options: Pick<RunOptions, 'abortSignal'> = {},
+): Promise<ConvertedPart[]> {
+  const { name, shape } = weight;
+  if (form.kind === 'stored' || form.kind === 'values') {
+    const values = await weight.read(options);
+    return [{ type: values instanceof Float32Array ? 'float32' : 'int32', shape, bytes: bytesOf(values) }];
+  }
+  const [rows, columns] = shape as [number, number];
+  if (form.kind === 'columns') {
+    const { codes, scales } = quantizeColumns((await weight.read(options)) as Float32Array, { rows, columns, name });
+    return [
+      { type: 'int8', shape: [columns, rows], bytes: bytesOf(codes) },
+      { type: 'float32', shape: [rows], bytes: bytesOf(scales) },
+    ];
+  }
+  const { bits, blockSize } = form;
+  const { codes, scales } = quantizeBlocks((await weight.read(options)) as Float32Array, {
+    rows,
+    columns,
+    bits,
+    blockSize,
+    name,
+  });
+  const blocks = Math.ceil(columns / blockSize);
+  return [
+    { type: 'uint8', shape: [rows, blocks, (blockSize * bits) / 8], bytes: bytesOf(codes) },
+    { type: 'float32', shape: [rows, blocks], bytes: bytesOf(scales) },
+  ];
+}
+
+function bytesOf(values: Float32Array | Int32Array | Int8Array | Uint8Array): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(values.buffer as ArrayBuffer, values.byteOffset, values.byteLength);
+}
