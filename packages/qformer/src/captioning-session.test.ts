@@ -1,9 +1,10 @@
-import { WeightBudget } from '@blip2/core';
+import { type EngineOptions, type PlacementOptions, WeightBudget } from '@blip2/core';
 import { expectNoLeak, readGolden } from '@blip2/testing';
+import { eagerEngine } from '@blip2/testing/engine';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
-import { withFixture, withParams } from './__fixtures__/fixture-models.ts';
+import { RUNNERS, withFixture, withParams } from './__fixtures__/fixture-models.ts';
 import { captionLogits } from './heads.ts';
 import { runJointPass } from './passes.ts';
 import { normalizeImage } from './qformer.ts';
@@ -33,10 +34,11 @@ async function fromScratch(captions: readonly (readonly number[])[]): Promise<Fl
   return steps;
 }
 
-describe.each([
-  ['resident', () => new WeightBudget()],
-  ['streamed', () => new WeightBudget(0)],
-] as const)('%s weights', (_, budget) => {
+describe.each<[string, () => PlacementOptions & EngineOptions]>([
+  ['resident weights', () => ({ budget: new WeightBudget() })],
+  ['streamed weights', () => ({ budget: new WeightBudget(0) })],
+  ['an engine', () => ({ engine: eagerEngine() })],
+])('%s', (_, place) => {
   it('token by token equals all at once', async () => {
     const expected = await fromScratch(CAPTIONS);
     await withFixture(
@@ -49,7 +51,7 @@ describe.each([
         }
         session.dispose();
       },
-      { budget: budget() },
+      place(),
     );
   });
 
@@ -58,6 +60,9 @@ describe.each([
     await withFixture(
       'stage1',
       async (qformer) => {
+        const first = await qformer.startCaptioning!(features);
+        tf.dispose(await first.start()); // what an engine prepares now stays
+        first.dispose();
         await expectNoLeak(async () => {
           const session = await qformer.startCaptioning!(features);
           tf.dispose([await session.start(), await session.step([1, 2, 3, 4])]);
@@ -79,58 +84,66 @@ describe.each([
         const refused = expectNoLeak(() => qformer.startCaptioning!(features, { abortSignal: abort.signal }));
         await expect(refused).rejects.toMatchObject({ name: 'AbortError' });
       },
-      { budget: budget() },
+      place(),
     );
   });
 });
 
-it('reorders rows as beams move, and grows', () =>
-  withFixture('stage1', async (qformer) => {
-    const plain = await qformer.startCaptioning!(imageFeatures());
-    await plain.start();
-    const expected = await plain.step([11, 12, 13, 14]); // [4, vocab]
+describe.each(RUNNERS)('%s', (_, withFixture) => {
+  it('reorders rows as beams move, and grows', () =>
+    withFixture('stage1', async (qformer) => {
+      const plain = await qformer.startCaptioning!(imageFeatures());
+      await plain.start();
+      const expected = await plain.step([11, 12, 13, 14]); // [4, vocab]
 
-    const session = await qformer.startCaptioning!(imageFeatures());
-    await session.start();
-    session.reorder([2, 2, 0]);
-    expect(session.rows).toBe(3);
-    expect(session.promptIds).toEqual([[320], [320], [320]]);
-    const moved = await session.step([13, 13, 11]); // [3, vocab]
-    expect(moved).toBeAllclose(tf.gather(expected, tf.tensor1d([2, 2, 0], 'int32')), 1e-6);
-  }));
+      const session = await qformer.startCaptioning!(imageFeatures());
+      await session.start();
+      session.reorder([2, 2, 0]);
+      expect(session.rows).toBe(3);
+      expect(session.promptIds).toEqual([[320], [320], [320]]);
+      const moved = await session.step([13, 13, 11]); // [3, vocab]
+      expect(moved).toBeAllclose(tf.gather(expected, tf.tensor1d([2, 2, 0], 'int32')), 1e-6);
 
-it('says how it begins and ends', () =>
-  withFixture('stage1', async (qformer) => {
-    const session = await qformer.startCaptioning!(imageFeatures());
-    expect(session).toMatchObject({ endTokenIds: [7], padTokenId: 0, usableVocabSize: 321, maxNewTokens: 48, rows: 4 });
-    const other = await qformer.startCaptioning!(imageFeatures(), { beginTokenId: 6, endTokenIds: [9] });
-    expect(other).toMatchObject({ endTokenIds: [9], promptIds: [[6], [6], [6], [6]] });
-  }));
+      const twice = await qformer.startCaptioning!(imageFeatures());
+      await twice.start();
+      twice.reorder([3, 2, 1, 0]);
+      twice.reorder([1, 1, 3]); // rows of the rows: 2, 2, 0
+      expect(await twice.step([13, 13, 11])).toBeAllclose(moved, 1e-6);
+    }));
 
-it('refuses steps that make no sense', () =>
-  withFixture('stage1', async (qformer) => {
-    const session = await qformer.startCaptioning!(imageFeatures());
-    await expect(session.step([1, 2, 3, 4])).rejects.toThrowErrorMatchingInlineSnapshot(
-      `[InputError: captioning: step() was called before start(). Call start() first.]`,
-    );
-    await session.start();
-    await expect(session.start()).rejects.toThrowErrorMatchingInlineSnapshot(
-      `[InputError: captioning: start() was called twice. Call step() to go on, or begin another session.]`,
-    );
-    await expect(session.step([1])).rejects.toThrowErrorMatchingInlineSnapshot(
-      `[InputError: captioning: 1 tokens for 4 rows, expected one a row. Call reorder() first to change the rows.]`,
-    );
-    await expect(session.step([1, 2, 3, 321])).rejects.toThrowErrorMatchingInlineSnapshot(
-      `[InputError: captioning: token id 321, expected whole numbers from 0 to 320. Use the Q-Former's own tokenizer.]`,
-    );
-    expect(() => session.reorder([0, 4])).toThrowErrorMatchingInlineSnapshot(
-      `[InputError: captioning: reorder([0, 4]) of 4 rows, expected at least one number below 4. Pass old row numbers.]`,
-    );
-    for (let position = 1; position < 48; position++) tf.dispose(await session.step([1, 2, 3, 4]));
-    await expect(session.step([1, 2, 3, 4])).rejects.toThrowErrorMatchingInlineSnapshot(
-      `[InputError: captioning: the caption is 48 tokens long and no positions are left. Set maxNewTokens to at most 48.]`,
-    );
-  }));
+  it('says how it begins and ends', () =>
+    withFixture('stage1', async (qformer) => {
+      const session = await qformer.startCaptioning!(imageFeatures());
+      expect(session).toMatchObject({ endTokenIds: [7], padTokenId: 0, usableVocabSize: 321, maxNewTokens: 48, rows: 4 });
+      const other = await qformer.startCaptioning!(imageFeatures(), { beginTokenId: 6, endTokenIds: [9] });
+      expect(other).toMatchObject({ endTokenIds: [9], promptIds: [[6], [6], [6], [6]] });
+    }));
+
+  it('refuses steps that make no sense', () =>
+    withFixture('stage1', async (qformer) => {
+      const session = await qformer.startCaptioning!(imageFeatures());
+      await expect(session.step([1, 2, 3, 4])).rejects.toThrowErrorMatchingInlineSnapshot(
+        `[InputError: captioning: step() was called before start(). Call start() first.]`,
+      );
+      await session.start();
+      await expect(session.start()).rejects.toThrowErrorMatchingInlineSnapshot(
+        `[InputError: captioning: start() was called twice. Call step() to go on, or begin another session.]`,
+      );
+      await expect(session.step([1])).rejects.toThrowErrorMatchingInlineSnapshot(
+        `[InputError: captioning: 1 tokens for 4 rows, expected one a row. Call reorder() first to change the rows.]`,
+      );
+      await expect(session.step([1, 2, 3, 321])).rejects.toThrowErrorMatchingInlineSnapshot(
+        `[InputError: captioning: token id 321, expected whole numbers from 0 to 320. Use the Q-Former's own tokenizer.]`,
+      );
+      expect(() => session.reorder([0, 4])).toThrowErrorMatchingInlineSnapshot(
+        `[InputError: captioning: reorder([0, 4]) of 4 rows, expected at least one number below 4. Pass old row numbers.]`,
+      );
+      for (let position = 1; position < 48; position++) tf.dispose(await session.step([1, 2, 3, 4]));
+      await expect(session.step([1, 2, 3, 4])).rejects.toThrowErrorMatchingInlineSnapshot(
+        `[InputError: captioning: the caption is 48 tokens long and no positions are left. Set maxNewTokens to at most 48.]`,
+      );
+    }));
+});
 
 it('is not offered where the checkpoint has no caption head', () =>
   withFixture('blip2-itm', async (qformer) => expect(qformer.startCaptioning).toBeUndefined()));

@@ -1,10 +1,18 @@
 import { openCheckpointFolder } from '@blip2/checkpoints/node';
-import { type Progress, type TokenBatch, WeightBudget, type WeightSource } from '@blip2/core';
+import {
+  type EngineOptions,
+  type PlacementOptions,
+  type Progress,
+  type TokenBatch,
+  WeightBudget,
+  type WeightSource,
+} from '@blip2/core';
 import { expectNoLeak, fixturePath, readGolden } from '@blip2/testing';
+import { eagerEngine } from '@blip2/testing/engine';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import { withFixture } from './__fixtures__/fixture-models.ts';
+import { RUNNERS, withFixture } from './__fixtures__/fixture-models.ts';
 import type { LoadedQFormer } from './loaded-qformer.ts';
 import { createQFormer, loadQFormer } from './qformer-model.ts';
 import { qformerConfigFromJson } from './qformer-config.ts';
@@ -13,10 +21,11 @@ const golden = readGolden('models/blip2-itm');
 const imageFeatures = (): Tensor3D => golden.tensor<tf.Rank.R3>('vision.hidden_states.3');
 const text: TokenBatch = { ids: golden.json.input_ids.slice(0, 4), mask: golden.json.attention_mask.slice(0, 4) };
 
-describe.each([
-  ['streamed', () => new WeightBudget(0)],
-  ['half resident', () => new WeightBudget(150_000)],
-] as const)('%s weights', (_, budget) => {
+describe.each<[string, () => PlacementOptions & EngineOptions]>([
+  ['streamed weights', () => ({ budget: new WeightBudget(0) })],
+  ['half resident weights', () => ({ budget: new WeightBudget(150_000) })],
+  ['an engine', () => ({ engine: eagerEngine() })],
+])('%s', (_, place) => {
   it('give what resident weights give', async () => {
     const run = async (qformer: LoadedQFormer): Promise<tf.Tensor[]> => {
       const queries = await qformer.encodeQueries(imageFeatures());
@@ -32,20 +41,19 @@ describe.each([
     };
     const results: tf.Tensor[][] = [];
     await withFixture('blip2-itm', async (qformer) => void results.push(await run(qformer)));
-    await withFixture('blip2-itm', async (qformer) => void results.push(await run(qformer)), { budget: budget() });
+    await withFixture('blip2-itm', async (qformer) => void results.push(await run(qformer)), place());
     results[0]!.forEach((expected, index) => expect(results[1]![index]!).toBeAllclose(expected, 1e-7));
   });
 });
 
-describe.each([
-  ['resident', () => new WeightBudget()],
-  ['streamed', () => new WeightBudget(0)],
-] as const)('no tensors are left behind, %s', (_, budget) => {
+describe.each<[string, () => PlacementOptions & EngineOptions]>([
+  ['resident weights', () => ({ budget: new WeightBudget() })],
+  ['streamed weights', () => ({ budget: new WeightBudget(0) })],
+  ['an engine', () => ({ engine: eagerEngine() })],
+])('no tensors are left behind, %s', (_, place) => {
   const run = async (use: (qformer: LoadedQFormer, features: Tensor3D) => Promise<unknown>): Promise<void> => {
     const features = imageFeatures();
-    await expectNoLeak(() =>
-      withFixture('blip2-itm', async (qformer) => void (await use(qformer, features)), { budget: budget() }),
-    );
+    await expectNoLeak(() => withFixture('blip2-itm', async (qformer) => void (await use(qformer, features)), place()));
   };
 
   it('on success', () =>
@@ -98,37 +106,39 @@ describe.each([
   });
 });
 
-it('types what was asked for', () =>
-  withFixture('blip2-itm', async (qformer) => {
-    const features = imageFeatures();
-    expectTypeOf(await qformer.encodeQueries(features)).toEqualTypeOf<Tensor3D>();
-    expectTypeOf(await qformer.encodeQueries(features, { text })).toEqualTypeOf<Tensor3D>();
-    const traced = await qformer.encodeQueries(features, { returnAttention: true });
-    expectTypeOf(traced.attention).toEqualTypeOf<readonly Tensor4D[]>();
-    expectTypeOf(traced).not.toHaveProperty('layers');
-    const both = await qformer.encodeQueries(features, { returnAttention: true, returnLayers: true });
-    expectTypeOf(both.layers).toEqualTypeOf<readonly Tensor3D[]>();
-    expectTypeOf(await qformer.match(features, text)).toEqualTypeOf<Tensor2D>();
-    expect(Object.keys(traced)).toEqual(['queries', 'attention']);
-    expect(traced.attention.map(({ shape }) => shape)).toEqual([
-      [4, 4, 6, 10],
-      [4, 4, 6, 10],
-    ]);
-  }));
+describe.each(RUNNERS)('%s', (_, withFixture) => {
+  it('types what was asked for', () =>
+    withFixture('blip2-itm', async (qformer) => {
+      const features = imageFeatures();
+      expectTypeOf(await qformer.encodeQueries(features)).toEqualTypeOf<Tensor3D>();
+      expectTypeOf(await qformer.encodeQueries(features, { text })).toEqualTypeOf<Tensor3D>();
+      const traced = await qformer.encodeQueries(features, { returnAttention: true });
+      expectTypeOf(traced.attention).toEqualTypeOf<readonly Tensor4D[]>();
+      expectTypeOf(traced).not.toHaveProperty('layers');
+      const both = await qformer.encodeQueries(features, { returnAttention: true, returnLayers: true });
+      expectTypeOf(both.layers).toEqualTypeOf<readonly Tensor3D[]>();
+      expectTypeOf(await qformer.match(features, text)).toEqualTypeOf<Tensor2D>();
+      expect(Object.keys(traced)).toEqual(['queries', 'attention']);
+      expect(traced.attention.map(({ shape }) => shape)).toEqual([
+        [4, 4, 6, 10],
+        [4, 4, 6, 10],
+      ]);
+    }));
 
-it('reads one image with many texts as it reads copies of it', () =>
-  withFixture('blip2-itm', async (qformer) => {
-    const one = tf.slice(imageFeatures(), [2, 0, 0], [1, -1, -1]); // [1, tokens, width]
-    const copies = tf.tile(one, [4, 1, 1]); // [4, tokens, width]
-    expect(await qformer.match(one, text)).toBeAllclose(await qformer.match(copies, text), 1e-5);
-    const options = { text, returnAttention: true, returnLayers: true } as const;
-    const [actual, expected] = [await qformer.encodeQueries(one, options), await qformer.encodeQueries(copies, options)];
-    expect(actual.queries).toBeAllclose(expected.queries, 1e-5);
-    expected.attention.forEach((map, index) => expect(actual.attention[index]!).toBeAllclose(map, 1e-5));
-    expected.layers.forEach((layer, index) => expect(actual.layers[index]!).toBeAllclose(layer, 1e-5));
-  }));
+  it('reads one image with many texts as it reads copies of it', () =>
+    withFixture('blip2-itm', async (qformer) => {
+      const one = tf.slice(imageFeatures(), [2, 0, 0], [1, -1, -1]); // [1, tokens, width]
+      const copies = tf.tile(one, [4, 1, 1]); // [4, tokens, width]
+      expect(await qformer.match(one, text)).toBeAllclose(await qformer.match(copies, text), 1e-5);
+      const options = { text, returnAttention: true, returnLayers: true } as const;
+      const [actual, expected] = [await qformer.encodeQueries(one, options), await qformer.encodeQueries(copies, options)];
+      expect(actual.queries).toBeAllclose(expected.queries, 1e-5);
+      expected.attention.forEach((map, index) => expect(actual.attention[index]!).toBeAllclose(map, 1e-5));
+      expected.layers.forEach((layer, index) => expect(actual.layers[index]!).toBeAllclose(layer, 1e-5));
+    }));
+});
 
-describe('errors', () => {
+describe.each(RUNNERS)('errors, %s', (_, withFixture) => {
   it('name both sides when features come from another encoder', () =>
     withFixture('blip2-itm', async (qformer) => {
       await expect(qformer.encodeQueries(tf.zeros([2, 257, 1024]))).rejects.toThrowErrorMatchingInlineSnapshot(

@@ -3,7 +3,7 @@ import { readGolden, TOLERANCE } from '@blip2/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
-import { withFixture, withParams } from './__fixtures__/fixture-models.ts';
+import { RUNNERS, withParams } from './__fixtures__/fixture-models.ts';
 import { captionLogits, contrastiveSimilarity, matchingLogits, projectContrastive, querySimilarity } from './heads.ts';
 import { runCaptionPass, runJointPass, runQueryPass, runTextPass, type TextTensors } from './passes.ts';
 import { normalizeImage, type QFormerParams, sliceRows } from './qformer.ts';
@@ -89,7 +89,7 @@ describe('the passes as functions', () => {
     }));
 });
 
-describe('the loaded model', () => {
+describe.each(RUNNERS)('the loaded model, %s', (_, withFixture) => {
   it('extracts features of images, texts and both', () =>
     withFixture('stage1', async (qformer) => {
       const queries = await qformer.encodeQueries(imageFeatures());

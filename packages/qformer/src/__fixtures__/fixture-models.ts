@@ -1,6 +1,7 @@
 import { openCheckpointFolder } from '@blip2/checkpoints/node';
 import {
   describeOnlyReader,
+  type EngineOptions,
   leavesOf,
   materialize,
   type PlacementOptions,
@@ -10,6 +11,7 @@ import {
   WeightReader,
 } from '@blip2/core';
 import { fixturePath } from '@blip2/testing';
+import { eagerEngine } from '@blip2/testing/engine';
 import * as tf from '@tensorflow/tfjs-core';
 import { readFileSync } from 'node:fs';
 import type { LoadedQFormer } from '../loaded-qformer.ts';
@@ -49,7 +51,7 @@ export function stage1Config(): QFormerConfig {
 export async function withFixture(
   folder: string,
   use: (qformer: LoadedQFormer) => Promise<void>,
-  options: PlacementOptions & RunOptions = {},
+  options: PlacementOptions & EngineOptions & RunOptions = {},
 ): Promise<void> {
   const { checkpoint, config } = await openFixture(folder);
   try {
@@ -59,6 +61,12 @@ export async function withFixture(
     checkpoint.dispose();
   }
 }
+
+/** {@link withFixture} for each way to run a Q-Former: all must give the same numbers and errors. For `describe.each`. */
+export const RUNNERS: readonly [string, typeof withFixture][] = [
+  ['by blocks', withFixture],
+  ['on an engine', (folder, use, options) => withFixture(folder, use, { engine: eagerEngine(), ...options })],
+];
 
 /** Runs `use` with a fixture's parameter tree in memory, and disposes it. */
 export async function withParams(
