@@ -52,6 +52,15 @@ describeBackends(() => {
       expect(linear({ weight: narrow }, x).dataSync()).toBeAllclose(naiveLinear(x, narrow), 1e-4);
     });
 
+    it('has the same gradients where rows go in several pieces', () => {
+      const x = spread<tf.Rank.R2>([1101, 2], 8);
+      const wide = spread<tf.Rank.R2>([3000, 2], 9);
+      const dy = spread<tf.Rank.R2>([1101, 3000], 10);
+      const expected = tf.grads((a, b) => tf.matMul(a, tf.transpose(b)))([x, wide], dy);
+      const actual = tf.grads((a, b) => linear({ weight: b as tf.Tensor2D }, a))([x, wide], dy);
+      actual.forEach((gradient, index) => expect(gradient).toBeAllclose(expected[index]!, 1e-4));
+    });
+
     it('has the gradients of its input, its weight and its bias', () => {
       const x = spread<tf.Rank.R3>([2, 3, 7], 6);
       const towards = spread<tf.Rank.R3>([2, 3, 5], 7);
