@@ -89,9 +89,9 @@ describe.each<[string, () => PlacementOptions & EngineOptions]>([
   });
 });
 
-describe.each(RUNNERS)('%s', (_, withFixture) => {
+describe.each(RUNNERS)('%s', (_name, withModel) => {
   it('reorders rows as beams move, and grows', () =>
-    withFixture('stage1', async (qformer) => {
+    withModel('stage1', async (qformer) => {
       const plain = await qformer.startCaptioning!(imageFeatures());
       await plain.start();
       const expected = await plain.step([11, 12, 13, 14]); // [4, vocab]
@@ -112,7 +112,7 @@ describe.each(RUNNERS)('%s', (_, withFixture) => {
     }));
 
   it('says how it begins and ends', () =>
-    withFixture('stage1', async (qformer) => {
+    withModel('stage1', async (qformer) => {
       const session = await qformer.startCaptioning!(imageFeatures());
       expect(session).toMatchObject({ endTokenIds: [7], padTokenId: 0, usableVocabSize: 321, maxNewTokens: 48, rows: 4 });
       const other = await qformer.startCaptioning!(imageFeatures(), { beginTokenId: 6, endTokenIds: [9] });
@@ -120,7 +120,7 @@ describe.each(RUNNERS)('%s', (_, withFixture) => {
     }));
 
   it('refuses steps that make no sense', () =>
-    withFixture('stage1', async (qformer) => {
+    withModel('stage1', async (qformer) => {
       const session = await qformer.startCaptioning!(imageFeatures());
       await expect(session.step([1, 2, 3, 4])).rejects.toThrowErrorMatchingInlineSnapshot(
         `[InputError: captioning: step() was called before start(). Call start() first.]`,

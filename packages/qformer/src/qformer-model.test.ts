@@ -106,9 +106,9 @@ describe.each<[string, () => PlacementOptions & EngineOptions]>([
   });
 });
 
-describe.each(RUNNERS)('%s', (_, withFixture) => {
+describe.each(RUNNERS)('%s', (_name, withModel) => {
   it('types what was asked for', () =>
-    withFixture('blip2-itm', async (qformer) => {
+    withModel('blip2-itm', async (qformer) => {
       const features = imageFeatures();
       expectTypeOf(await qformer.encodeQueries(features)).toEqualTypeOf<Tensor3D>();
       expectTypeOf(await qformer.encodeQueries(features, { text })).toEqualTypeOf<Tensor3D>();
@@ -126,7 +126,7 @@ describe.each(RUNNERS)('%s', (_, withFixture) => {
     }));
 
   it('reads one image with many texts as it reads copies of it', () =>
-    withFixture('blip2-itm', async (qformer) => {
+    withModel('blip2-itm', async (qformer) => {
       const one = tf.slice(imageFeatures(), [2, 0, 0], [1, -1, -1]); // [1, tokens, width]
       const copies = tf.tile(one, [4, 1, 1]); // [4, tokens, width]
       expect(await qformer.match(one, text)).toBeAllclose(await qformer.match(copies, text), 1e-5);
@@ -138,9 +138,9 @@ describe.each(RUNNERS)('%s', (_, withFixture) => {
     }));
 });
 
-describe.each(RUNNERS)('errors, %s', (_, withFixture) => {
+describe.each(RUNNERS)('errors, %s', (_name, withModel) => {
   it('name both sides when features come from another encoder', () =>
-    withFixture('blip2-itm', async (qformer) => {
+    withModel('blip2-itm', async (qformer) => {
       await expect(qformer.encodeQueries(tf.zeros([2, 257, 1024]))).rejects.toThrowErrorMatchingInlineSnapshot(
         `[ShapeError: encodeQueries: imageFeatures is [2, 257, 1024], expected [batch, tokens, 40]. Width 1024 is CLIP ViT-L/14; this Q-Former was trained on another encoder (40). Load the encoder of the same checkpoint, or a Q-Former for this encoder.]`,
       );
@@ -154,7 +154,7 @@ describe.each(RUNNERS)('errors, %s', (_, withFixture) => {
     }));
 
   it('say which texts do not fit', () =>
-    withFixture('blip2-itm', async (qformer) => {
+    withModel('blip2-itm', async (qformer) => {
       const two = { ids: text.ids.slice(0, 2), mask: text.mask.slice(0, 2) };
       await expect(qformer.match(imageFeatures(), two)).rejects.toThrowErrorMatchingInlineSnapshot(
         `[InputError: match: 4 images and 2 texts, expected one text for each image, or one image for all texts. Repeat the features or the texts, so that they make pairs.]`,
@@ -166,7 +166,7 @@ describe.each(RUNNERS)('errors, %s', (_, withFixture) => {
     }));
 
   it('say which parts are missing, and where they are', () =>
-    withFixture('blip2-opt', async (qformer) => {
+    withModel('blip2-opt', async (qformer) => {
       const features = imageFeatures();
       const queries = await qformer.encodeQueries(features);
       await expect(qformer.encodeQueries(features, { text })).rejects.toThrowErrorMatchingInlineSnapshot(
@@ -184,7 +184,7 @@ describe.each(RUNNERS)('errors, %s', (_, withFixture) => {
     }));
 
   it('come from projections, too', () =>
-    withFixture('blip2-itm', async (qformer) => {
+    withModel('blip2-itm', async (qformer) => {
       const queries = await qformer.encodeQueries(imageFeatures());
       await expect(qformer.projectToPrompt(queries)).rejects.toThrowErrorMatchingInlineSnapshot(
         `[ConfigError: projectToPrompt: this Q-Former has no projection to a language model. Load a captioning checkpoint, such as Salesforce/blip2-opt-2.7b.]`,
@@ -195,7 +195,7 @@ describe.each(RUNNERS)('errors, %s', (_, withFixture) => {
     }));
 
   it('end with dispose, which may be called twice', () =>
-    withFixture('blip2-itm', async (qformer) => {
+    withModel('blip2-itm', async (qformer) => {
       const queries = await qformer.encodeQueries(imageFeatures());
       qformer.dispose();
       qformer.dispose();

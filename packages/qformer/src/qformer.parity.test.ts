@@ -26,10 +26,10 @@ it.each(['blip2-opt-float16', 'blip2-flan-t5-bfloat16-sharded'])(
     }),
 );
 
-describe.each(RUNNERS)('%s', (_, withFixture) => {
+describe.each(RUNNERS)('%s', (_name, withModel) => {
   describe.each(['blip2-opt', 'blip2-flan-t5'])('%s', (folder) => {
     it('has the queries of every layer and the prompt', () =>
-      withFixture(folder, async (qformer) => {
+      withModel(folder, async (qformer) => {
         const golden = readGolden(`models/${folder}`);
         const { queries, layers } = await qformer.encodeQueries(imageFeatures(folder), { returnLayers: true });
         expect(layers).toHaveLength(5);
@@ -55,7 +55,7 @@ describe.each(RUNNERS)('%s', (_, withFixture) => {
     };
 
     it('embeds images: the queries of every layer and their contrastive features', () =>
-      withFixture('blip2-itm', async (qformer) => {
+      withModel('blip2-itm', async (qformer) => {
         const { queries, layers } = await qformer.encodeQueries(features(), { returnLayers: true });
         layers.forEach((layer, index) =>
           expect(layer).toBeAllclose(golden.get(`itc.query.hidden_states.${index}`), TOLERANCE.activations),
@@ -64,7 +64,7 @@ describe.each(RUNNERS)('%s', (_, withFixture) => {
       }));
 
     it('embeds texts: every layer where there are words, and every position', () =>
-      withFixture('blip2-itm', async (qformer) => {
+      withModel('blip2-itm', async (qformer) => {
         const { text, layers } = await qformer.encodeText(texts, { returnLayers: true });
         layers.forEach((layer, index) => expectRealRows(layer, `itc.text.hidden_states.${index}`, texts));
         const projected = await qformer.projectText(text);
@@ -73,7 +73,7 @@ describe.each(RUNNERS)('%s', (_, withFixture) => {
       }));
 
     it('contrasts images with texts, whatever their padding', () =>
-      withFixture('blip2-itm', async (qformer) => {
+      withModel('blip2-itm', async (qformer) => {
         const images = await qformer.projectImage(await qformer.encodeQueries(features()));
         const similarity = contrastiveSimilarity(images, classRow(await qformer.projectText(await qformer.encodeText(texts))));
         expect(similarity).toBeAllclose(golden.get('itc.logits_per_image'), TOLERANCE.similarities);
@@ -87,14 +87,14 @@ describe.each(RUNNERS)('%s', (_, withFixture) => {
       }));
 
     it('matches every image with every text', () =>
-      withFixture('blip2-itm', async (qformer) => {
+      withModel('blip2-itm', async (qformer) => {
         const logits = await qformer.match(...pairs());
         expect(logits).toBeAllclose(golden.get('itm.logits'), TOLERANCE.activations);
         expect(tf.softmax(logits)).toBeAllclose(golden.get('itm.probabilities'), TOLERANCE.similarities);
       }));
 
     it('reads image and text together: queries, then words, of every layer', () =>
-      withFixture('blip2-itm', async (qformer) => {
+      withModel('blip2-itm', async (qformer) => {
         const four: TokenBatch = { ids: texts.ids.slice(0, 4), mask: texts.mask.slice(0, 4) };
         const { layers } = await qformer.encodeQueries(features(), { text: four, returnLayers: true });
         expect(layers).toHaveLength(5);

@@ -89,9 +89,9 @@ describe('the passes as functions', () => {
     }));
 });
 
-describe.each(RUNNERS)('the loaded model, %s', (_, withFixture) => {
+describe.each(RUNNERS)('the loaded model, %s', (_name, withModel) => {
   it('extracts features of images, texts and both', () =>
-    withFixture('stage1', async (qformer) => {
+    withModel('stage1', async (qformer) => {
       const queries = await qformer.encodeQueries(imageFeatures());
       expect(queries).toBeAllclose(golden.get('features.image_embeds'), TOLERANCE.activations);
       expect(await qformer.projectImage(queries)).toBeAllclose(golden.get('features.image_embeds_proj'), TOLERANCE.similarities);
@@ -106,7 +106,7 @@ describe.each(RUNNERS)('the loaded model, %s', (_, withFixture) => {
     }));
 
   it('scores all pairs', () =>
-    withFixture('stage1', async (qformer) => {
+    withModel('stage1', async (qformer) => {
       for (let image = 0; image < 4; image++) {
         const repeated = tf.gather(imageFeatures(), indices([image, image, image, image]));
         const match = tf.slice(await qformer.match(repeated, text), [0, 1], [4, 1]); // [texts, 1]
@@ -118,7 +118,7 @@ describe.each(RUNNERS)('the loaded model, %s', (_, withFixture) => {
     }));
 
   it('ranks: contrast first, matching for the three best, in both directions', () =>
-    withFixture('stage1', async (qformer) => {
+    withModel('stage1', async (qformer) => {
       const rows = (name: string): number[][] => golden.tensor<tf.Rank.R2>(name).arraySync();
       const texts = { ids: rows('rerank.input_ids'), mask: rows('rerank.attention_mask') };
       const features = golden.tensor<tf.Rank.R3>('rerank.image_features');
@@ -153,10 +153,10 @@ describe.each(RUNNERS)('the loaded model, %s', (_, withFixture) => {
     }));
 
   it('keeps the temperature', () =>
-    withFixture('stage1', async (qformer) => expect(await qformer.readTemperature()).toBeCloseTo(0.07, 6)));
+    withModel('stage1', async (qformer) => expect(await qformer.readTemperature()).toBeCloseTo(0.07, 6)));
 
   it('writes captions token by token', () =>
-    withFixture('stage1', async (qformer) => {
+    withModel('stage1', async (qformer) => {
       const { greedy_ids: expected } = golden.json.qformer_captioning as { greedy_ids: number[][] };
       const stepLogits = golden.get('qformer_captioning.step_logits_first_row');
       const session = await qformer.startCaptioning!(imageFeatures());
