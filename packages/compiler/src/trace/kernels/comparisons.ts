@@ -43,7 +43,9 @@ export const COMPARISON_KERNELS: TraceKernels = {
     // A condition of one axis chooses whole rows.
     const rows = condition.shape.length === 1 && t.shape.length > 1;
     const asked = rows ? reshape(call, condition, [condition.shape[0]!, ...t.shape.slice(1).map(() => 1)]) : condition;
-    const shape = broadcastShape(asked.shape, t.shape, e.shape);
-    return call.backend.emit('Where', [cast(call, asked, 'bool'), t, e], { shape, dtype: t.dtype });
+    // ONNX Runtime selects no truth values.
+    const [chosen, other] = [t, e].map((branch) => (branch.dtype === 'bool' ? cast(call, branch, 'int32') : branch));
+    const result = { shape: broadcastShape(asked.shape, t.shape, e.shape), dtype: chosen!.dtype };
+    return cast(call, call.backend.emit('Where', [cast(call, asked, 'bool'), chosen!, other!], result), t.dtype);
   }),
 };

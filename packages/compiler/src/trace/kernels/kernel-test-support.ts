@@ -1,17 +1,17 @@
 // tfjs-core alone knows no gradients; the union package registers them all, and the plain JavaScript backend.
 import '@tensorflow/tfjs';
-import { evaluateAxis, parseAxis, sizeOf } from '@blip2/core';
+import { sizeOf } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import * as ort from 'onnxruntime-node';
-import { mergeTraces } from '../../dynamic/merge-traces.ts';
+import { buildGraph } from '../../build-graph.ts';
 import type { OnnxGraph } from '../../onnx/graph.ts';
 import { writeModel } from '../../onnx/write-model.ts';
 import { flattenTree, mapTree } from '../../tree.ts';
 import type { TracedGraph } from '../graph-builder.ts';
-import { type Trace, trace, type TraceInput } from '../trace.ts';
+import { trace, type TraceInput } from '../trace.ts';
 import { TRACE_BACKEND, type TracedType } from '../trace-backend.ts';
-import { type HostTensor, type InputSpec, namesOf } from './kernel-test-inputs.ts';
+import type { HostTensor, InputSpec } from './kernel-test-inputs.ts';
 
 /** Named tensors, as the functions under test take them. */
 export type Inputs = Readonly<Record<string, Tensor>>;
@@ -47,34 +47,15 @@ export interface CompiledGraph extends AsyncDisposable {
   run(inputs: Readonly<Record<string, HostTensor>>): Promise<HostTensor[]>;
 }
 
-/** Traces a function for inputs of exactly these shapes. */
+/** Compiles a function for inputs of exactly these shapes. */
 export function compileFor(compute: Compute, inputs: Readonly<Record<string, TraceInput>>): Promise<CompiledGraph> {
-  return openSession(traceOf(compute, inputs).graph);
+  return openSession(buildGraph(compute, inputs, {}).graph);
 }
 
-/** Traces a function at three sizes and merges the traces: it runs at all sizes. */
+/** Compiles a function for all sizes of the named axes: it is traced at three and the traces are merged. */
 export function compileForAnySize(compute: Compute, specs: Readonly<Record<string, InputSpec>>): Promise<CompiledGraph> {
-  const names = namesOf(specs);
-  const assignments = [0, 1, 2].map(
-    (round) => new Map(names.map((name, index) => [name, PRIMES[round * names.length + index]!])),
-  );
-  const traces = assignments.map((sizes) => {
-    const inputs = Object.fromEntries(
-      Object.entries(specs).map(([name, { axes, dtype }]) => [
-        name,
-        { shape: axes.map((axis) => evaluateAxis(parseAxis(axis), sizes)), dtype },
-      ]),
-    );
-    return traceOf(compute, inputs).graph;
-  });
-  const declared = Object.entries(specs).map(([name, { axes }]) => ({ name, axes: axes.map(parseAxis) }));
-  return openSession(mergeTraces(traces, assignments, declared).graph);
-}
-
-const PRIMES = [5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59];
-
-function traceOf(compute: Compute, inputs: Readonly<Record<string, TraceInput>>): Trace {
-  return trace((_, tensors) => compute(tensors as never), {}, inputs);
+  const entries = Object.entries(specs).map(([name, { axes, dtype }]) => [name, { shape: axes, dtype }] as const);
+  return openSession(buildGraph(compute, Object.fromEntries(entries), {}).graph);
 }
 
 async function openSession(graph: TracedGraph): Promise<CompiledGraph> {
