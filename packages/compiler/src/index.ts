@@ -2,3 +2,12 @@ export { compileFor, type CompileOptions, type Target } from './compile.ts';
 export { CompiledFunction } from './compiled-function.ts';
 export { engineFor, type OnnxEngineOptions } from './engine.ts';
 export { type CompiledDtype } from './quantize/policy.ts';
+export { adamW, type AdamWOptions, type AdamWState, type AdamWStep, adamWSchedule } from './training/adamw.ts';
+export { type LossAndMetrics, type LossFunction, type OptimizerOptions, trainingFunction } from './training/training-function.ts';
+export {
+  compileTrainingStepFor,
+  type StepReport,
+  TrainingStep,
+  type TrainingState,
+  type TrainingStepOptions,
+} from './training/training-step.ts';

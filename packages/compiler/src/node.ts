@@ -3,6 +3,8 @@ import { compileFor, type CompileOptions, type Target } from './compile.ts';
 import type { CompiledFunction } from './compiled-function.ts';
 import { engineFor, type OnnxEngineOptions } from './engine.ts';
 import { createNodeRuntime, type NodeRuntimeOptions } from './runtime/node-runtime.ts';
+import type { LossFunction } from './training/training-function.ts';
+import { compileTrainingStepFor, type TrainingStep, type TrainingStepOptions } from './training/training-step.ts';
 import { MemoryWeightStore } from './weights/memory-weight-store.ts';
 
 export * from './index.ts';
@@ -61,4 +63,21 @@ export async function onnxEngine(options: OnnxEngineOptions & NodeTargetOptions 
 
 function definedOnly<Options extends object>(options: Options): Options {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Options;
+}
+
+/**
+ * Compiles a training step: forward, backward, clipping and AdamW in one graph.
+ *
+ * @example
+ * const step = await compileTrainingStep((params: { weight: tf.Tensor2D }, batch: { x: tf.Tensor2D; y: tf.Tensor2D }) => ({
+ *   loss: tf.mean(tf.square(tf.sub(tf.matMul(batch.x, params.weight), batch.y))) as tf.Scalar,
+ * }), { params: { weight: { shape: [2, 1], data: new Float32Array(2) } }, batch: { x: { shape: [4, 2] }, y: { shape: [4, 1] } } });
+ * const { loss } = await step.run(batch, { learningRate: 0.01 });
+ */
+export async function compileTrainingStep<Params, Batch, Frozen = unknown>(
+  loss: LossFunction<Params, Batch, Frozen>,
+  options: TrainingStepOptions<Params, Batch, Frozen> & NodeTargetOptions,
+): Promise<TrainingStep<Params, Batch>> {
+  const { provider, threads, spinning, maxPoolBytes, ...rest } = options;
+  return compileTrainingStepFor(await nodeTarget(definedOnly({ provider, threads, spinning, maxPoolBytes })), loss, rest as never);
 }

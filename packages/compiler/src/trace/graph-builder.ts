@@ -46,6 +46,7 @@ export class GraphBuilder {
   readonly #weights: Map<Weight, GraphWeight> = new Map();
   readonly #weightNames: Set<string> = new Set();
   readonly #inputs: OnnxValue[] = [];
+  readonly #computed: Set<string> = new Set();
   #names = 0;
 
   /** @returns the name of the node's only output. */
@@ -58,6 +59,7 @@ export class GraphBuilder {
     const outputs = Array.from({ length: outputCount }, () => this.#nextName(operator));
     const { domain = '', attributes = {} } = settings;
     this.#nodes.push({ operator, domain, inputs, outputs, attributes });
+    for (const output of outputs) this.#computed.add(output);
     return outputs;
   }
 
@@ -95,6 +97,11 @@ export class GraphBuilder {
     const graphWeight: GraphWeight = { name, type, weight };
     this.#weights.set(weight, graphWeight);
     return graphWeight;
+  }
+
+  /** Whether a name is a node's output, not a constant, a weight or an input. */
+  isComputed(name: string): boolean {
+    return this.#computed.has(name);
   }
 
   input(name: string, type: OnnxType, shape: readonly number[]): string {

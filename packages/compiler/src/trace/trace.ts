@@ -52,13 +52,17 @@ export function trace(compute: (params: never, inputs: never) => unknown, params
       mapTree(params, (leaf) => weights.get(leaf as Weight)) as never,
       mapTree(inputs, (_, index) => tensors[index]) as never,
     );
-    const outputs = flattenTree(result).map(({ path, leaf }) => {
+    const taken = new Set<string>();
+    const outputs = flattenTree(result).map(({ leaf }) => {
       const tensor = leaf as Tensor;
-      const name = builder.operation('Identity', [tracing.nameOf(tensor)]);
-      return { name, type: onnxType(tensor.dtype), shape: tensor.shape, path };
+      // An output has a node of its own: not an input as it came, nor another output.
+      const computed = tracing.nameOf(tensor);
+      const name = builder.isComputed(computed) && !taken.has(computed) ? computed : builder.operation('Identity', [computed]);
+      taken.add(name);
+      return { name, type: onnxType(tensor.dtype), shape: tensor.shape };
     });
     return {
-      graph: builder.finish(outputs.map(({ name, type, shape }) => ({ name, type, shape }))),
+      graph: builder.finish(outputs),
       outputs: mapTree(result, (_, index) => outputs[index]!.name),
     };
   } catch (cause) {

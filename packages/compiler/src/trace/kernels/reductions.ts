@@ -1,49 +1,118 @@
-import type { DataType, TensorInfo } from '@tensorflow/tfjs-core';
-import { typeCode } from '../trace-backend.ts';
-import { axesOf, kernel, reducedShape, type TraceKernel, type TraceKernels } from './kernel.ts';
+import type { TensorInfo } from '@tensorflow/tfjs-core';
+import { axesOf, cast, type Graph, kernel, type KernelCall, reducedShape, scalar, type TraceKernel, type TraceKernels, transpose } from './kernel.ts';
 
 interface ReductionAttributes {
-  readonly axis?: number | readonly number[];
+  readonly axis?: number | readonly number[] | null;
+  /** What Max calls its axes. */
+  readonly reductionIndices?: number | readonly number[] | null;
   readonly keepDims?: boolean;
 }
 
+/** Reduces numbers; the tensor itself when there is nothing to reduce. */
+function reduce(operator: string, { backend, builder, attributes }: KernelCall<ReductionAttributes>, x: TensorInfo): TensorInfo {
+  const { keepDims = false, axis, reductionIndices = axis } = attributes;
+  const axes = axesOf(reductionIndices, x.shape.length);
+  if (axes.length === 0) return backend.alias(x);
+  const result = { shape: reducedShape(x.shape, axes, keepDims), dtype: x.dtype };
+  return backend.emit(operator, [x, builder.sizes(axes)], result, { attributes: { keepdims: keepDims ? 1 : 0 } });
+}
+
 function reduction(operator: string): TraceKernel {
-  return kernel<ReductionAttributes>(({ inputs, attributes, backend, builder }) => {
-    const { x } = inputs as { x: TensorInfo };
-    const { keepDims = false } = attributes;
-    const axes = axesOf(attributes.axis, x.shape.length);
-    const result = { shape: reducedShape(x.shape, axes, keepDims), dtype: x.dtype };
-    if (axes.length === 0) return backend.alias(x);
-    return backend.emit(operator, [x, builder.sizes(axes)], result, { attributes: { keepdims: keepDims ? 1 : 0 } });
+  return kernel<ReductionAttributes>((call) => {
+    const { x } = call.inputs as { x: TensorInfo };
+    if (x.dtype !== 'bool') return reduce(operator, call, x);
+    return cast(call, reduce(operator, call, cast(call, x, 'int32')), 'bool');
   });
 }
 
-/** The index of the largest or smallest element: tfjs numbers are int32. */
+/** Whether any of the truth values is true, which is also right for none at all. */
+function any(call: KernelCall<ReductionAttributes>, x: TensorInfo): TensorInfo {
+  return cast(call, reduce('ReduceSum', call, cast(call, x, 'int32')), 'bool');
+}
+
+function not({ backend }: Pick<Graph, 'backend'>, x: TensorInfo): TensorInfo {
+  return backend.emit('Not', [x], x);
+}
+
+/** The index of the largest or smallest element, the first of equal ones. Where all are alike tfjs has int32 and ONNX int64. */
 function argument(operator: string): TraceKernel {
-  return kernel<{ axis: number }>(({ inputs, attributes, backend }) => {
-    const { x } = inputs as { x: TensorInfo };
-    const [axis] = axesOf(attributes.axis, x.shape.length) as [number];
-    const shape = reducedShape(x.shape, [axis], false);
+  return kernel<{ axis: number | readonly number[] }>((call) => {
+    const { backend } = call;
+    const numbers = call.inputs['x']!;
+    const x = numbers.dtype === 'bool' ? cast(call, numbers, 'int32') : numbers;
+    const [axis] = axesOf(call.attributes.axis, x.shape.length) as [number];
     const index = backend.builder.operation(operator, [backend.nameOf(x)], { attributes: { axis, keepdims: 0 } });
-    return backend.emit('Cast', [index], { shape, dtype: 'int32' as DataType }, { attributes: { to: typeCode('int32') } });
+    return backend.emit('Cast', [index], { shape: reducedShape(x.shape, [axis], false), dtype: 'int32' }, { attributes: { to: 6 } });
   });
 }
 
-/** Kernels that reduce axes, and those that normalise along one. */
+interface CumulativeAttributes {
+  readonly axis: number;
+  readonly exclusive: boolean;
+  readonly reverse: boolean;
+}
+
+/** Running sums and products of truth values are whole numbers. */
+function countable(call: KernelCall<CumulativeAttributes>): TensorInfo {
+  const x = call.inputs['x']!;
+  return x.dtype === 'bool' ? cast(call, x, 'int32') : x;
+}
+
+/**
+ * Running products. ONNX has none, so each is the product of a row of a triangle: memory grows with the square of the axis,
+ * which only the gradient of tf.prod and small axes ask for.
+ */
+const cumulativeProduct = kernel<CumulativeAttributes>((call) => {
+  const { backend, builder } = call;
+  const x = countable(call);
+  const { exclusive, reverse } = call.attributes;
+  const rank = x.shape.length;
+  const [axis] = axesOf(call.attributes.axis, rank) as [number];
+  const order = [...x.shape.keys()].filter((other) => other !== axis);
+  const last = transpose(call, x, [...order, axis]); // [..., axis]
+  const size = builder.sizes([x.shape[axis]!, x.shape[axis]!]);
+  const all = builder.operation('Expand', [scalar(call, 1, 'int32'), size]);
+  // Row i has the elements up to i, or from i on.
+  const shift = exclusive ? (reverse ? 1 : -1) : 0;
+  const triangle = builder.operation('Trilu', [all, builder.size(shift)], { attributes: { upper: reverse ? 1 : 0 } });
+  const chosen = builder.operation('Cast', [triangle], { attributes: { to: 9 } });
+  const rows = builder.operation('Unsqueeze', [backend.nameOf(last), builder.sizes([rank - 1])]); // [..., 1, axis]
+  const factors = builder.operation('Where', [chosen, rows, scalar(call, 1, x.dtype)]); // [..., axis, axis]
+  const attributes = { attributes: { keepdims: 0 } };
+  const products = backend.emit('ReduceProd', [factors, builder.sizes([rank])], last, attributes);
+  return transpose(call, products, [...x.shape.keys()].map((from) => (from === axis ? rank - 1 : order.indexOf(from))));
+});
+
+/** Kernels that reduce axes, and those that go along one. */
 export const REDUCTION_KERNELS: TraceKernels = {
-  Sum: reduction('ReduceSum'),
-  Mean: reduction('ReduceMean'),
-  Max: reduction('ReduceMax'),
-  Min: reduction('ReduceMin'),
-  Prod: reduction('ReduceProd'),
+  All: kernel<ReductionAttributes>((call) => not(call, any(call, not(call, call.inputs['x']!)))),
+  Any: kernel<ReductionAttributes>((call) => any(call, call.inputs['x']!)),
   ArgMax: argument('ArgMax'),
   ArgMin: argument('ArgMin'),
+  Cumprod: cumulativeProduct,
+  Cumsum: kernel<CumulativeAttributes>((call) => {
+    const { exclusive, reverse, axis } = call.attributes;
+    const x = countable(call);
+    const attributes = { exclusive: exclusive ? 1 : 0, reverse: reverse ? 1 : 0 };
+    const [along] = axesOf(axis, x.shape.length) as [number];
+    return call.backend.emit('CumSum', [x, call.builder.size(along)], x, { attributes });
+  }),
+  Max: reduction('ReduceMax'),
+  Mean: kernel<ReductionAttributes>((call) => reduce('ReduceMean', call, cast(call, call.inputs['x']!, 'float32'))),
+  Min: reduction('ReduceMin'),
+  Prod: reduction('ReduceProd'),
   Softmax: kernel<{ dim: number }>(({ inputs, attributes, backend }) => {
-    const { logits } = inputs as { logits: TensorInfo };
+    const logits = inputs['logits']!;
     return backend.emit('Softmax', [logits], logits, { attributes: { axis: attributes.dim } });
   }),
-  LogSoftmax: kernel<{ axis: number }>(({ inputs, attributes, backend }) => {
-    const { logits } = inputs as { logits: TensorInfo };
-    return backend.emit('LogSoftmax', [logits], logits, { attributes: { axis: attributes.axis } });
+  Sum: reduction('ReduceSum'),
+  TopK: kernel<{ k: number; sorted: boolean }>(({ inputs, attributes, backend, builder }) => {
+    const x = inputs['x']!;
+    const { k, sorted } = attributes;
+    const shape = [...x.shape.slice(0, -1), k];
+    const settings = { attributes: { axis: -1, largest: 1, sorted: sorted ? 1 : 0 } };
+    const [values, indices] = builder.operations('TopK', [backend.nameOf(x), builder.sizes([k])], 2, settings) as [string, string];
+    const whole = backend.emit('Cast', [indices], { shape, dtype: 'int32' }, { attributes: { to: 6 } });
+    return [backend.tensor(values, { shape, dtype: x.dtype }), whole];
   }),
 };

@@ -1,0 +1,95 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import { describe } from 'vitest';
+import { bools, floats, ints, ordinary, special, whole } from './kernel-test-inputs.ts';
+import { describeKernels, type KernelCase } from './kernel-test-cases.ts';
+
+type One = { x: Tensor };
+type Reduce = (x: Tensor, axis?: number | number[], keepDims?: boolean) => Tensor;
+
+/** All axes, some of them, counted from the end, kept, and no axes at all. */
+function reductions(reduce: Reduce, more: Partial<KernelCase> = {}, values = ordinary): KernelCase[] {
+  const ways: [title: string, axis: number | number[] | undefined, keepDims: boolean][] = [
+    ['all', undefined, false],
+    ['all, kept', undefined, true],
+    ['0', 0, false],
+    ['-1, kept', -1, true],
+    ['[0, -1]', [0, -1], false],
+    ['[2, 1], kept', [2, 1], true],
+  ];
+  return [
+    ...ways.map(([title, axis, keepDims]) => ({
+      title,
+      inputs: { x: floats(['rows', 3, 'columns'], values) },
+      compute: ({ x }: One) => reduce(x, axis, keepDims),
+      differentiable: ['x'],
+      ...more,
+    })),
+    { inputs: { x: floats([]) }, compute: ({ x }: One) => reduce(x) },
+  ];
+}
+
+const wholes = (reduce: Reduce, smallest = 0): KernelCase[] => [
+  { inputs: { x: ints(['rows', 'columns']) }, compute: ({ x }: One) => [reduce(x, 1), reduce(x)], smallest },
+  { inputs: { x: bools(['rows', 'columns']) }, compute: ({ x }: One) => [reduce(x, 0), reduce(x)], smallest },
+];
+const specials = (reduce: Reduce): KernelCase => ({
+  title: 'special values',
+  inputs: { x: floats([40, 5], special) },
+  compute: ({ x }: One) => [reduce(x, 1), reduce(x, 0)],
+});
+const truths = (reduce: Reduce): KernelCase[] => [
+  { inputs: { x: bools(['rows', 'columns']) }, compute: ({ x }: One) => [reduce(x), reduce(x, 0), reduce(x, -1, true)] },
+  { inputs: { x: bools([]) }, compute: ({ x }: One) => reduce(x) },
+];
+
+/** Few values, so that there are ties, of which the first counts. */
+const argument = (find: (x: Tensor, axis?: number) => Tensor): KernelCase[] => [
+  { inputs: { x: floats(['rows', 'columns'], whole(0, 3)) }, compute: ({ x }: One) => [find(x, 0), find(x, -1)], smallest: 1 },
+  { inputs: { x: ints([4, 'columns'], whole(0, 3)) }, compute: ({ x }: One) => find(x) },
+  { inputs: { x: bools(['rows', 4]) }, compute: ({ x }: One) => find(x, 1) },
+  { inputs: { x: floats(['rows', 40]) }, compute: ({ x }: One) => find(x, -1) },
+];
+
+type Run = (x: Tensor, axis?: number, exclusive?: boolean, reverse?: boolean) => Tensor;
+/** Gradients of cumulative sums along other axes than the last are wrong in tfjs: they come out transposed. */
+function running(run: Run, differentiable?: string[]): KernelCase[] {
+  return [
+    ...[false, true].flatMap((exclusive) =>
+      [false, true].map((reverse) => ({
+        title: `${exclusive ? 'exclusive' : 'inclusive'}${reverse ? ', reverse' : ''}`,
+        inputs: { x: floats(['rows', 3, 'columns']) },
+        compute: ({ x }: One) => run(x, 2, exclusive, reverse),
+        differentiable,
+      })),
+    ),
+    { title: 'other axes', inputs: { x: floats(['rows', 3, 'columns']) }, compute: ({ x }: One) => [run(x, 0, true), run(x, 1, false, true)] },
+    { inputs: { x: ints(['rows', 'columns'], whole(-2, 2)) }, compute: ({ x }: One) => run(x, 1) },
+    { inputs: { x: bools(['rows']) }, compute: ({ x }: One) => run(x, 0) },
+  ];
+}
+
+describe('reductions', () =>
+  describeKernels('reductions', {
+    All: truths(tf.all),
+    Any: truths(tf.any),
+    ArgMax: argument(tf.argMax),
+    ArgMin: argument(tf.argMin),
+    Cumprod: running(tf.cumprod),
+    Cumsum: running(tf.cumsum, ['x']),
+    Max: [...reductions(tf.max, { smallest: 1 }), ...wholes(tf.max, 1), specials(tf.max)],
+    Mean: [...reductions(tf.mean, { smallest: 1 }), ...wholes(tf.mean, 1), specials(tf.mean)],
+    Min: [...reductions(tf.min, { smallest: 1 }), ...wholes(tf.min, 1), specials(tf.min)],
+    Prod: [...reductions(tf.prod, { differentiable: undefined }), ...wholes(tf.prod)],
+    Softmax: [
+      { inputs: { x: floats(['rows', 3, 'columns']) }, compute: ({ x }: One) => tf.softmax(x), differentiable: ['x'] },
+      { inputs: { x: floats([40, 5], special) }, compute: ({ x }: One) => tf.softmax(x), title: 'special values' },
+      { inputs: { x: floats(['rows', 3, 'columns']) }, compute: ({ x }: One) => tf.logSoftmax(x), differentiable: ['x'], smallest: 1 },
+    ],
+    Sum: [...reductions(tf.sum), ...wholes(tf.sum), specials(tf.sum)],
+    TopK: [
+      { inputs: { x: floats(['rows', 3, 6]) }, compute: ({ x }: One) => tf.topk(x, 4) },
+      { inputs: { x: floats(['rows', 7], whole(0, 3)) }, compute: ({ x }: One) => tf.topk(x, 5), title: 'ties' },
+      { inputs: { x: ints(['rows', 'columns']) }, compute: ({ x }: One) => tf.topk(x, x.shape[1]!), smallest: 1, title: 'all' },
+    ],
+  }));
