@@ -79,5 +79,9 @@ export async function compileTrainingStep<Params, Batch, Frozen = unknown>(
   options: TrainingStepOptions<Params, Batch, Frozen> & NodeTargetOptions,
 ): Promise<TrainingStep<Params, Batch>> {
   const { provider, threads, spinning, maxPoolBytes, ...rest } = options;
-  return compileTrainingStepFor(await nodeTarget(definedOnly({ provider, threads, spinning, maxPoolBytes })), loss, rest as never);
+  return compileTrainingStepFor(
+    await nodeTarget(definedOnly({ provider, threads, spinning, maxPoolBytes })),
+    loss,
+    rest as never,
+  );
 }

@@ -29,7 +29,11 @@ export interface AdamWState {
 }
 
 /** @param options - Given ones, and the defaults for the others. */
-export function adamWDefaults({ betas = [0.9, 0.999], epsilon = 1e-8, weightDecay = 0.01 }: AdamWOptions): Required<AdamWOptions> {
+export function adamWDefaults({
+  betas = [0.9, 0.999],
+  epsilon = 1e-8,
+  weightDecay = 0.01,
+}: AdamWOptions): Required<AdamWOptions> {
   return { betas, epsilon, weightDecay };
 }
 

@@ -56,17 +56,34 @@ export function trainingFunction<Params, Batch, Frozen>(
   return ({ params, first, second, batch, step }, frozen) => {
     const leaves = flattenTree<Tensor>(params);
     const moments = [first, second].map((tree) => flattenTree<Tensor>(tree).map(({ leaf }) => leaf)) as [Tensor[], Tensor[]];
-    const { gradients, metrics } = differentiate((tensors) => loss(replaceLeaves(params, tensors), batch, frozen), leaves.map(({ leaf }) => leaf));
-    const norm = tf.sqrt(gradients.map((gradient) => tf.sum(tf.square(gradient))).reduce((sum, square) => tf.add(sum, square))) as Scalar;
-    const clip = tf.add(clipNorm === undefined ? tf.onesLike(norm) : clipFactor(norm, clipNorm), nothingOf([norm, ...Object.values(metrics)])) as Scalar;
+    const { gradients, metrics } = differentiate(
+      (tensors) => loss(replaceLeaves(params, tensors), batch, frozen),
+      leaves.map(({ leaf }) => leaf),
+    );
+    const norm = tf.sqrt(
+      gradients.map((gradient) => tf.sum(tf.square(gradient))).reduce((sum, square) => tf.add(sum, square)),
+    ) as Scalar;
+    const clip = tf.add(
+      clipNorm === undefined ? tf.onesLike(norm) : clipFactor(norm, clipNorm),
+      nothingOf([norm, ...Object.values(metrics)]),
+    ) as Scalar;
     const next = leaves.map(({ path, leaf }, index) => {
       const state = { parameter: leaf, first: moments[0][index]!, second: moments[1][index]! };
       return adamW(state, gradients[index]!, clip, step, settings, decays(path, leaf.shape));
     });
     return {
-      params: replaceLeaves(params, next.map(({ parameter }) => parameter)),
-      first: replaceLeaves(params, next.map((state) => state.first)),
-      second: replaceLeaves(params, next.map((state) => state.second)),
+      params: replaceLeaves(
+        params,
+        next.map(({ parameter }) => parameter),
+      ),
+      first: replaceLeaves(
+        params,
+        next.map((state) => state.first),
+      ),
+      second: replaceLeaves(
+        params,
+        next.map((state) => state.second),
+      ),
       metrics,
       gradientNorm: norm,
     };
@@ -87,7 +104,9 @@ function differentiate(
     metrics = compute(tensors);
     for (const metric of Object.values(metrics)) tf.keep(metric);
     if (metrics.loss === undefined || metrics.loss.size !== 1) {
-      throw new InputError(`The loss function returns ${Object.keys(metrics).join(', ') || 'nothing'}, expected an object with a scalar 'loss'. Reduce it with tf.mean.`);
+      throw new InputError(
+        `The loss function returns ${Object.keys(metrics).join(', ') || 'nothing'}, expected an object with a scalar 'loss'. Reduce it with tf.mean.`,
+      );
     }
     return metrics.loss;
   })(leaves.slice());
@@ -101,5 +120,8 @@ function clipFactor(norm: Tensor, limit: number): Tensor {
 
 /** Zero, computed from scalars: whoever needs it has to wait for them. */
 function nothingOf(scalars: readonly Tensor[]): Tensor {
-  return tf.mul(scalars.reduce((sum, scalar) => tf.add(sum, tf.reshape(scalar, []))), 0);
+  return tf.mul(
+    scalars.reduce((sum, scalar) => tf.add(sum, tf.reshape(scalar, []))),
+    0,
+  );
 }

@@ -34,7 +34,8 @@ const start = { hidden: { weight: values([4, 4], 1), bias: values([4], 2) }, out
 const batch = { x: values([6, 4], 4), y: values([6, 2], 5) };
 const specs = { x: { shape: [6, 4] }, y: { shape: [6, 2] } };
 
-const toTensors = <Tree>(tree: unknown): Tree => mapTree(tree, (leaf) => tf.tensor((leaf as HostTensor).data, [...(leaf as HostTensor).shape])) as Tree;
+const toTensors = <Tree>(tree: unknown): Tree =>
+  mapTree(tree, (leaf) => tf.tensor((leaf as HostTensor).data, [...(leaf as HostTensor).shape])) as Tree;
 
 /** The same steps by tfjs. */
 function eagerSteps(options: OptimizerOptions, count: number): { losses: number[]; norms: number[]; params: Params } {
@@ -44,7 +45,10 @@ function eagerSteps(options: OptimizerOptions, count: number): { losses: number[
   for (let index = 1; index <= count; index++) {
     const numbers = adamWSchedule(adamWDefaults(options), index, 0.05);
     const scalars = Object.fromEntries(Object.entries(numbers).map(([key, value]) => [key, tf.scalar(value)]));
-    const next = step({ params, first, second, batch: toTensors<Batch>(batch), step: scalars } as unknown as StepInputs<Params, Batch>, {});
+    const next = step(
+      { params, first, second, batch: toTensors<Batch>(batch), step: scalars } as unknown as StepInputs<Params, Batch>,
+      {},
+    );
     losses.push(next.metrics.loss.dataSync()[0]!);
     norms.push(next.gradientNorm.dataSync()[0]!);
     ({ params, first, second } = next);
@@ -96,7 +100,7 @@ it('refuses a state of another model and stays as it was', async () => {
   using step = await compileTrainingStep(loss, { params: start as never, batch: specs });
   const state = await step.state();
   const other = { ...state, second: { ...state.second, output: { weight: values([4, 3], 1) } } };
-  expect(() => step.restore(other as never)).toThrowErrorMatchingInlineSnapshot();
+  expect(() => step.restore(other as never)).toThrowErrorMatchingInlineSnapshot(`[InputError: restore: second.output.weight is [4, 3], expected [4, 2]. Restore a state of the same model, as state() gave it.]`);
   expect(await step.state()).toEqual(state);
 });
 

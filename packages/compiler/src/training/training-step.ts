@@ -15,7 +15,13 @@ import { compileFor, type Target } from '../compile.ts';
 import type { Runtime, RuntimeTensor } from '../runtime/runtime.ts';
 import { flattenTree, mapTree } from '../tree.ts';
 import { adamWDefaults, adamWSchedule } from './adamw.ts';
-import { type LossFunction, type OptimizerOptions, type StepInputs, type StepOutputs, trainingFunction } from './training-function.ts';
+import {
+  type LossFunction,
+  type OptimizerOptions,
+  type StepInputs,
+  type StepOutputs,
+  trainingFunction,
+} from './training-function.ts';
 
 /** What a training step is compiled for. */
 export interface TrainingStepOptions<Params, Batch, Frozen> extends OptimizerOptions, RunOptions {
@@ -99,7 +105,10 @@ export class TrainingStep<Params, Batch> {
    * @throws {ShapeError} when the batch differs from what was compiled.
    * @throws {DisposedError} after `dispose()`.
    */
-  async run(batch: EngineInputs<Batch>, options: { readonly learningRate: number } & Pick<RunOptions, 'abortSignal'>): Promise<StepReport> {
+  async run(
+    batch: EngineInputs<Batch>,
+    options: { readonly learningRate: number } & Pick<RunOptions, 'abortSignal'>,
+  ): Promise<StepReport> {
     if (this.#disposed) throw new DisposedError(this.#function.name);
     const numbers = adamWSchedule(this.#settings, this.#steps + 1, options.learningRate);
     const scalars = Object.fromEntries(
@@ -122,7 +131,9 @@ export class TrainingStep<Params, Batch> {
     const copies = await Promise.all(
       KEPT.map(async (kind) => {
         const leaves = flattenTree(this.#shapes).map(({ path }) => this.#kept.get(`${kind}.${path}`)!);
-        const values = await Promise.all(leaves.map(async ({ shape, data }, index) => ({ shape, data: (await data.call(leaves[index]!)).slice() })));
+        const values = await Promise.all(
+          leaves.map(async ({ shape, data }, index) => ({ shape, data: (await data.call(leaves[index]!)).slice() })),
+        );
         return [kind, mapTree(this.#shapes, (_, index) => values[index])] as const;
       }),
     );
@@ -137,7 +148,9 @@ export class TrainingStep<Params, Batch> {
    */
   restore(state: TrainingState<Params>): void {
     if (this.#disposed) throw new DisposedError(this.#function.name);
-    const values = new Map(KEPT.flatMap((kind) => flattenTree<HostTensor>(state[kind], undefined, kind).map(({ path, leaf }) => [path, leaf])));
+    const values = new Map(
+      KEPT.flatMap((kind) => flattenTree<HostTensor>(state[kind], undefined, kind).map(({ path, leaf }) => [path, leaf])),
+    );
     for (const [path, { shape }] of this.#kept) {
       const found = values.get(path);
       if (found?.shape.join() === shape.join()) continue;
@@ -191,21 +204,32 @@ export async function compileTrainingStepFor<Params, Batch, Frozen = unknown>(
   const { name = 'training step', params, batch, frozen, abortSignal, onProgress } = options;
   const specs = mapTree(params, (leaf): TensorSpec => ({ shape: (leaf as HostTensor).shape }));
   const scalar: TensorSpec = { shape: [] };
-  const compiled = await compileFor<StepInputs<Params, Batch>, StepOutputs<Params>, Frozen>(target, trainingFunction(loss, options), {
-    name,
-    inputs: { params: specs, first: specs, second: specs, batch, step: { rate: scalar, epsilon: scalar, decay: scalar } } as never,
-    weights: frozen,
-    quantize: 'never',
-    abortSignal,
-    onProgress,
-  });
+  const compiled = await compileFor<StepInputs<Params, Batch>, StepOutputs<Params>, Frozen>(
+    target,
+    trainingFunction(loss, options),
+    {
+      name,
+      inputs: {
+        params: specs,
+        first: specs,
+        second: specs,
+        batch,
+        step: { rate: scalar, epsilon: scalar, decay: scalar },
+      } as never,
+      weights: frozen,
+      quantize: 'never',
+      abortSignal,
+      onProgress,
+    },
+  );
   const kept = new Map<string, RuntimeTensor>();
   try {
     for (const { path, leaf } of flattenTree<HostTensor | Weight>(params)) {
       const { shape } = leaf;
       const data = 'read' in leaf ? ((await leaf.read({ abortSignal })) as Float32Array) : leaf.data;
       kept.set(`params.${path}`, target.runtime.createTensor({ shape, data }));
-      for (const kind of ['first', 'second']) kept.set(`${kind}.${path}`, target.runtime.createTensor({ shape, data: new Float32Array(sizeOf(shape)) }));
+      for (const kind of ['first', 'second'])
+        kept.set(`${kind}.${path}`, target.runtime.createTensor({ shape, data: new Float32Array(sizeOf(shape)) }));
     }
     return new TrainingStep(compiled, specs as Params, options, kept, target.runtime);
   } catch (cause) {
