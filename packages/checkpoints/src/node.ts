@@ -1,4 +1,6 @@
 export * from './index.ts';
+export { convertCheckpoint, type Conversion, type ConversionSummary, type ConvertOptions } from './node/convert-checkpoint.ts';
+export type { ConversionDtype } from './node/plan-conversion.ts';
 export { openFileByteSource } from './node/file-byte-source.ts';
 export { openCheckpointFolder, openSafetensorsFile, type OpenFolderOptions } from './node/open-folder.ts';
 export {

@@ -1,4 +1,4 @@
-import { CheckpointError, sizeOf, type Weight, type WeightDtype } from '@blip2/core';
+import { CheckpointError, sizeOf, type QuantizedParts, type Weight, type WeightDtype } from '@blip2/core';
 import type { ReadOptions } from '../bytes/byte-source.ts';
 import { assertRows } from '../safetensors/stored-weight.ts';
 import { isFloatDtype, makeValues, type Values } from '../safetensors/values.ts';
@@ -34,7 +34,7 @@ export function zeroWeight(name: string, dtype: WeightDtype, shape: readonly num
  * Weights below one another as one weight. Nothing is read before `read()`.
  *
  * @param parts - `[rows, …]` each; all axes but the first are equal.
- * @returns `[sum of rows, …]`, without a location.
+ * @returns `[sum of rows, …]`, without a location; quantised when all parts are, in the same way.
  * @throws {CheckpointError} when the parts do not fit together.
  */
 export function concatenatedWeight(name: string, parts: readonly Weight[]): Weight {
@@ -55,11 +55,31 @@ export function concatenatedWeight(name: string, parts: readonly Weight[]): Weig
     name,
     dtype,
     shape,
+    quantized: concatenatedCodes(name, parts),
     read: (options) => readInto(makeValues(dtype, sizeOf(shape)), parts, options),
     rows(begin, end) {
       assertRows(name, shape, begin, end);
       return concatenatedWeight(name, slicesOf(parts, begin, end));
     },
+  };
+}
+
+/** Codes and scales below one another, where all weights have them and in blocks of one kind. */
+function concatenatedCodes(name: string, weights: readonly Weight[]): QuantizedParts | undefined {
+  const parts = weights.flatMap(({ quantized }) => quantized ?? []);
+  const [first] = parts;
+  const isOneKind = parts.every(({ bits, blockSize }) => bits === first?.bits && blockSize === first.blockSize);
+  if (first === undefined || parts.length < weights.length || !isOneKind) return undefined;
+  return {
+    ...first,
+    codes: concatenatedWeight(
+      `${name}.codes`,
+      parts.map(({ codes }) => codes),
+    ),
+    scales: concatenatedWeight(
+      `${name}.scales`,
+      parts.map(({ scales }) => scales),
+    ),
   };
 }
 

@@ -17,6 +17,7 @@ import {
   storedBytes,
   type SafetensorsLayout,
   type TensorData,
+  type TensorDescription,
 } from '../safetensors/encode-safetensors.ts';
 import { encodeValues, isFloatDtype } from '../safetensors/values.ts';
 import type { ReadOptions } from '../bytes/byte-source.ts';
@@ -93,10 +94,18 @@ export async function writeWeights(
   tensors: Iterable<TensorToStore>,
   options: WriteFolderOptions = {},
 ): Promise<string[]> {
+  return writeStoredTensors(folder, storedTensors(tensors, options), options);
+}
+
+/** {@link writeWeights} for tensors whose values are made when their turn comes; within a shard those of one alignment keep their order. */
+export async function writeStoredTensors(
+  folder: string,
+  stored: readonly StoredTensor[],
+  options: Omit<WriteFolderOptions, 'dtype'>,
+): Promise<string[]> {
   const { maxShardBytes = 5e9, overwrite = false, metadata } = options;
   if (!(maxShardBytes > 0))
     throw new InputError(`writeWeights: maxShardBytes is ${maxShardBytes}, expected a positive number of bytes.`);
-  const stored = storedTensors(tensors, options);
   layOutSafetensors(stored, metadata); // refuses a name that comes twice, also across shards
   const old = await weightFilesIn(folder);
   if (old.length > 0 && !overwrite) {
@@ -130,10 +139,8 @@ export async function writeWeights(
   return written;
 }
 
-interface StoredTensor {
-  readonly name: string;
-  readonly dtype: WeightDtype;
-  readonly shape: readonly number[];
+/** A tensor as it will be in the file, and where its values come from. */
+export interface StoredTensor extends TensorDescription {
   readonly read: (options: ReadOptions) => Promise<ArrayLike<number>>;
 }
 
@@ -174,7 +181,7 @@ async function writeLayout(
 
 /** A part of the values, without copying where the array allows it. */
 function piece(values: ArrayLike<number>, begin: number, end: number): ArrayLike<number> {
-  const isView = values instanceof Float32Array || values instanceof Int32Array;
+  const isView = values instanceof Float32Array || values instanceof Int32Array || values instanceof Uint8Array;
   return isView ? values.subarray(begin, end) : Array.prototype.slice.call(values, begin, end);
 }
 

@@ -10,6 +10,8 @@ export interface QuantizeBlocksOptions {
   readonly blockSize: number;
   /** For messages. @default 'weight' */
   readonly name?: string;
+  /** For messages: where these rows begin in the matrix. @default 0 */
+  readonly firstRow?: number;
 }
 
 /** A matrix in blocks of whole numbers, as {@link @blip2/core!QuantizedParts} describes it, in memory. */
@@ -56,7 +58,7 @@ const SCALE_SHARES: readonly number[] = [0.76, 0.82, 0.89, 0.95, 1.02, 1.08, 8 /
  * Source of the layout: ONNX Runtime, docs/ContribOperators.md, `com.microsoft.MatMulNBits`.
  */
 export function quantizeBlocks(values: Float32Array, options: QuantizeBlocksOptions): QuantizedBlocks {
-  const { rows, columns, bits, blockSize, name = 'weight' } = options;
+  const { rows, columns, bits, blockSize, name = 'weight', firstRow = 0 } = options;
   assertBlockSize(blockSize);
   if (values.length !== rows * columns) {
     throw new InputError(
@@ -76,7 +78,7 @@ export function quantizeBlocks(values: Float32Array, options: QuantizeBlocksOpti
       const begin = row * columns + block * blockSize;
       const index = row * blocks + block;
       const scale = quantizeBlock(values, begin, Math.min(begin + blockSize, end), codes, index * blockBytes);
-      if (Number.isNaN(scale)) throw unusableValue(values, columns, name);
+      if (Number.isNaN(scale)) throw unusableValue(values, columns, name, firstRow);
       scales[index] = scale;
     }
   }
@@ -168,9 +170,9 @@ export function largestMagnitude(values: Float32Array, begin: number, end: numbe
 }
 
 /** The error for the first value that is no weight. */
-export function unusableValue(values: Float32Array, columns: number, name: string): InputError {
+export function unusableValue(values: Float32Array, columns: number, name: string, firstRow = 0): InputError {
   const index = values.findIndex((value) => !(Math.abs(value) <= LARGEST_WEIGHT));
-  const place = `row ${Math.floor(index / columns)}, column ${index % columns}`;
+  const place = `row ${firstRow + Math.floor(index / columns)}, column ${index % columns}`;
   return new InputError(
     `Quantising: ${quote(name)} has ${values[index]} at ${place}, expected finite numbers up to 2^120. ` +
       `Check the checkpoint, or keep this weight in full precision.`,

@@ -107,7 +107,9 @@ describe('a quantised matrix', () => {
     expect(checkpoint.weights.get(`${layer}.mlp.fc1.weight`)!.quantized!.bits).toBe(8);
     // Joined again they have no single place in the file, but the same values.
     const joined = withLavisNames(checkpoint.weights).get(fused) as Weight;
-    expect(joined.quantized).toBeUndefined();
+    expect(joined.quantized).toMatchObject({ bits: 4, codes: { shape: [48, 1, 8] }, scales: { shape: [48, 1] } });
+    expect(joined.quantized!.codes.location).toBeUndefined();
+    expect(await joined.quantized!.codes.read()).toEqual(Int32Array.from(whole.tensors[`${fused}.int4`]!.values));
     expect(await joined.read()).toEqual(whole.values);
     checkpoint.dispose();
   });

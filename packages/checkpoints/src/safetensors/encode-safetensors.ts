@@ -16,6 +16,8 @@ export interface TensorDescription {
   readonly name: string;
   readonly dtype: WeightDtype;
   readonly shape: readonly number[];
+  /** Of its first byte in the file; its length must be a multiple of it. @default the element size */
+  readonly alignment?: number;
 }
 
 /** Where everything of a file to be written goes. */
@@ -71,7 +73,8 @@ export function layOutSafetensors<Tensor extends TensorDescription>(
   tensors: readonly Tensor[],
   metadata: Readonly<Record<string, string>> = { format: 'pt' },
 ): SafetensorsLayout<Tensor> {
-  const inOrder = tensors.toSorted((a, b) => DTYPE_BYTES[b.dtype] - DTYPE_BYTES[a.dtype]);
+  const alignmentOf = ({ alignment, dtype }: Tensor): number => alignment ?? DTYPE_BYTES[dtype];
+  const inOrder = tensors.toSorted((a, b) => alignmentOf(b) - alignmentOf(a));
   const entries: [string, unknown][] = [['__metadata__', metadata]];
   const names = new Set(['__metadata__', '__proto__', 'constructor', 'prototype']);
   let offset = 0;

@@ -96,7 +96,8 @@ export function encodeValues(values: ArrayLike<number>, dtype: WeightDtype, name
   const bytes = new Uint8Array(values.length * DTYPE_BYTES[dtype]);
   const { buffer } = bytes;
   const range = INTEGER_RANGE[dtype];
-  if (range !== undefined) assertIntegers(values, dtype, range, name);
+  const fitsAsItIs = dtype === 'U8' && values instanceof Uint8Array;
+  if (range !== undefined && !fitsAsItIs) assertIntegers(values, dtype, range, name);
   if (dtype === 'F64') new Float64Array(buffer).set(values);
   else if (dtype === 'F32') new Float32Array(buffer).set(values);
   else if (dtype === 'F16') encodeFloat16(asFloat32(values), new Uint16Array(buffer));
