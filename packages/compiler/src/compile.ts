@@ -1,6 +1,7 @@
 import type { Described, InputSpecs, RunOptions } from '@blip2/core';
 import { buildGraph } from './build-graph.ts';
-import { CompiledFunction } from './compiled-function.ts';
+import type { GraphStore } from './cache/graph-store.ts';
+import { CompiledFunction, type FunctionSignature } from './compiled-function.ts';
 import type { OnnxGraph } from './onnx/graph.ts';
 import { placeWeights } from './passes/place-weights.ts';
 import { type CompiledDtype, quantizationPolicy } from './quantize/policy.ts';
@@ -13,6 +14,11 @@ export interface CompileOptions<Inputs, Weights> extends RunOptions {
   readonly inputs: InputSpecs<Inputs>;
   /** Weights by reference, in a tree like the function's second argument; they go into the graph without passing through JavaScript. */
   readonly weights?: Described<Weights>;
+  /**
+   * Everything that the function depends on besides its arguments, as a JSON value: the configuration that it closes over and a
+   * version. With it a second start finds the compiled graph in the cache. @default none: compiled at each start
+   */
+  readonly identity?: unknown;
   /** For messages. @default 'compiled function' */
   readonly name?: string;
   /** Numbers of the weights. @default 'fp32' */
@@ -25,6 +31,8 @@ export interface CompileOptions<Inputs, Weights> extends RunOptions {
 export interface Target {
   readonly runtime: Runtime;
   readonly weights: WeightStore;
+  /** Keeps graphs from one start to the next. @default none */
+  readonly graphs?: GraphStore;
 }
 
 /**
@@ -36,22 +44,39 @@ export interface Target {
  * @throws {InputError} when the function reads values of tensors or depends on sizes in a way that one graph cannot.
  */
 export async function compileFor<Inputs, Outputs, Weights = unknown>(
-  { runtime, weights }: Target,
+  target: Target,
   compute: (inputs: Inputs, weights: Weights) => Outputs,
   options: CompileOptions<Inputs, Weights>,
 ): Promise<CompiledFunction<Inputs, Outputs>> {
-  const { name = 'compiled function', dtype = 'fp32', quantize = 'few-rows', abortSignal, onProgress } = options;
+  const {
+    name = 'compiled function',
+    dtype = 'fp32',
+    quantize = 'few-rows',
+    identity,
+    inputs,
+    weights = {},
+    abortSignal,
+  } = options;
   abortSignal?.throwIfAborted();
-  const built = buildGraph(compute as (inputs: never, weights: never) => Outputs, options.inputs, options.weights ?? {});
+  const key = identity === undefined ? undefined : await target.graphs?.keyOf({ identity, inputs, weights, dtype, quantize });
+  const stored = key === undefined ? undefined : await target.graphs!.load(key, { name, abortSignal });
+  if (stored !== undefined) return new CompiledFunction(name, stored.signature, stored.session);
+
+  const built = buildGraph(compute as (inputs: never, weights: never) => Outputs, inputs, weights);
   const placed = placeWeights(built.graph, quantizationPolicy(dtype, quantize));
-  const initializers = await weights.place(placed.requests, { abortSignal, onProgress });
+  const initializers = await target.weights.place(placed.requests, options);
+  const { nodes, constants } = placed;
   const graph: OnnxGraph = {
     name,
-    nodes: placed.nodes,
-    initializers: [...placed.constants, ...initializers],
+    nodes,
+    initializers: [...constants, ...initializers],
     inputs: placed.inputs,
     outputs: placed.outputs,
   };
-  const session = await runtime.createSession(graph, { name, abortSignal });
-  return new CompiledFunction(name, built, session);
+  const signature: FunctionSignature = { inputs: built.inputs, outputAxes: built.outputAxes, outputs: built.outputs };
+  const session =
+    key === undefined
+      ? await target.runtime.createSession(graph, { name, abortSignal })
+      : await target.graphs!.createSession(key, graph, signature, { name, abortSignal });
+  return new CompiledFunction(name, signature, session);
 }

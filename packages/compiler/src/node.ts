@@ -1,16 +1,24 @@
 import type { Engine } from '@blip2/core';
+import { GraphCache } from './cache/graph-cache.ts';
 import { compileFor, type CompileOptions, type Target } from './compile.ts';
 import type { CompiledFunction } from './compiled-function.ts';
 import { engineFor, type OnnxEngineOptions } from './engine.ts';
+import { compilerCacheFolder } from './runtime/cache-folder.ts';
+import { FileWeightStore } from './runtime/file-weight-store.ts';
 import { createNodeRuntime, type NodeRuntimeOptions } from './runtime/node-runtime.ts';
 import type { LossFunction } from './training/training-function.ts';
 import { compileTrainingStepFor, type TrainingStep, type TrainingStepOptions } from './training/training-step.ts';
-import { MemoryWeightStore } from './weights/memory-weight-store.ts';
 
 export * from './index.ts';
 
 /** How and where functions run in Node. */
-export interface NodeTargetOptions extends NodeRuntimeOptions {}
+export interface NodeTargetOptions extends NodeRuntimeOptions {
+  /**
+   * Where converted weights and compiled graphs are kept from one start to the next; `false` keeps no graphs.
+   * @default `$BLIP2_CACHE`, else `$XDG_CACHE_HOME/blip2`, else `~/.cache/blip2`
+   */
+  readonly cache?: string | false;
+}
 
 /** Runtimes that were asked for, by their options; they are shared, and live as long as the program. */
 const targets: Map<string, Promise<Target>> = new Map();
@@ -23,11 +31,18 @@ export function nodeTarget(options: NodeTargetOptions = {}): Promise<Target> {
   const key = JSON.stringify(Object.entries(options).toSorted(([a], [b]) => (a < b ? -1 : 1)));
   let target = targets.get(key);
   if (target === undefined) {
-    target = createNodeRuntime(options).then((runtime) => ({ runtime, weights: new MemoryWeightStore() }));
+    target = openTarget(options);
     target.catch(() => targets.delete(key));
     targets.set(key, target);
   }
   return target;
+}
+
+async function openTarget({ cache = compilerCacheFolder(), ...options }: NodeTargetOptions): Promise<Target> {
+  const runtime = await createNodeRuntime(options);
+  const cacheFolder = cache === false ? compilerCacheFolder() : cache;
+  const weights = new FileWeightStore({ cacheFolder });
+  return cache === false ? { runtime, weights } : { runtime, weights, graphs: new GraphCache(cacheFolder, runtime) };
 }
 
 /**
@@ -42,9 +57,9 @@ export async function compile<Inputs, Outputs, Weights = unknown>(
   compute: (inputs: Inputs, weights: Weights) => Outputs,
   options: CompileOptions<Inputs, Weights> & NodeTargetOptions,
 ): Promise<CompiledFunction<Inputs, Outputs>> {
-  const { provider, threads, spinning, maxPoolBytes, ...rest } = options;
+  const { provider, threads, spinning, maxPoolBytes, cache, ...rest } = options;
   return compileFor(
-    await nodeTarget(definedOnly({ provider, threads, spinning, maxPoolBytes })),
+    await nodeTarget(definedOnly({ provider, threads, spinning, maxPoolBytes, cache })),
     compute,
     rest as CompileOptions<Inputs, Weights>,
   );
@@ -78,9 +93,9 @@ export async function compileTrainingStep<Params, Batch, Frozen = unknown>(
   loss: LossFunction<Params, Batch, Frozen>,
   options: TrainingStepOptions<Params, Batch, Frozen> & NodeTargetOptions,
 ): Promise<TrainingStep<Params, Batch>> {
-  const { provider, threads, spinning, maxPoolBytes, ...rest } = options;
+  const { provider, threads, spinning, maxPoolBytes, cache, ...rest } = options;
   return compileTrainingStepFor(
-    await nodeTarget(definedOnly({ provider, threads, spinning, maxPoolBytes })),
+    await nodeTarget(definedOnly({ provider, threads, spinning, maxPoolBytes, cache })),
     loss,
     rest as never,
   );

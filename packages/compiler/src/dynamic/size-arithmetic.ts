@@ -44,21 +44,51 @@ export class SizeArithmetic {
     return terms.reduce((sum, term) => this.#node('Add', [sum, term]));
   }
 
-  /** A named axis from the first input axis that has no other name in it. */
+  /** A named axis, from the first axis of an input in which it is the only one that is not known otherwise. */
   #axis(name: string): string {
-    for (const input of this.#inputs) {
-      for (const [index, axis] of input.axes.entries()) {
-        const linear = linearIn(axis, name);
-        if (linear === undefined) continue;
-        const shape = this.#node('Shape', [input.name], { start: index, end: index + 1 });
-        const shifted = linear.constant === 0 ? shape : this.#node('Sub', [shape, this.#whole([linear.constant])]);
-        return linear.factor === 1 ? shifted : this.#node('Div', [shifted, this.#whole([linear.factor])]);
-      }
+    const known = this.#made.get(`axis ${name}`);
+    if (known !== undefined) return known;
+    for (const { input, index, coefficient, rest } of this.#placesOf(name)) {
+      const size = this.#node('Shape', [input.name], { start: index, end: index + 1 });
+      const shifted = rest.length === 0 ? size : this.#node('Sub', [size, this.#expression(rest)]);
+      const isPlain = coefficient.length === 1 && coefficient[0]!.factor === 1 && coefficient[0]!.names.length === 0;
+      const found = isPlain ? shifted : this.#node('Div', [shifted, this.#expression(coefficient)]);
+      this.#made.set(`axis ${name}`, found);
+      return found;
     }
     const declared = this.#inputs.map((input) => `${input.name} [${input.axes.map(axisText).join(', ')}]`).join('; ');
     throw new ConfigError(
-      `compile: the axis '${name}' does not stand alone in any input (${declared}), so its size cannot be found when the function runs. ` +
+      `compile: the size of the axis '${name}' does not follow from the shapes of the inputs (${declared}). ` +
         `Declare an input with an axis of that name alone.`,
+    );
+  }
+
+  /** Axes `coefficient·name + rest` of inputs whose other names are known without this one, the simplest first. */
+  #placesOf(name: string): (LinearAxis & { readonly input: DeclaredInput; readonly index: number })[] {
+    const places = this.#inputs.flatMap((input) =>
+      input.axes.flatMap((axis, index) => {
+        const linear = linearIn(axis, name);
+        return linear === undefined ? [] : [{ ...linear, input, index }];
+      }),
+    );
+    const others = ({ coefficient, rest }: LinearAxis): string[] => [...axisNames(coefficient), ...axisNames(rest)];
+    return places
+      .filter((place) => others(place).every((other) => this.#isKnownWithout(other, new Set([name]))))
+      .toSorted((a, b) => others(a).length - others(b).length);
+  }
+
+  /** Whether an axis follows from the inputs without the sizes that are asked for. */
+  #isKnownWithout(name: string, asked: ReadonlySet<string>): boolean {
+    if (asked.has(name)) return false;
+    const next = new Set([...asked, name]);
+    return this.#inputs.some(({ axes }) =>
+      axes.some((axis) => {
+        const linear = linearIn(axis, name);
+        return (
+          linear !== undefined &&
+          [...axisNames(linear.coefficient), ...axisNames(linear.rest)].every((other) => this.#isKnownWithout(other, next))
+        );
+      }),
     );
   }
 
@@ -88,12 +118,20 @@ export class SizeArithmetic {
   }
 }
 
-/** `constant + factor·name`, if an axis is that. */
-function linearIn(axis: AxisExpression, name: string): { constant: number; factor: number } | undefined {
-  if (axisNames(axis).join() !== name || axis.some(({ names }) => names.length > 1)) return undefined;
-  const sum = (terms: AxisExpression): number => terms.reduce((total, { factor }) => total + factor, 0);
+/** An axis as coefficient·name + rest. */
+interface LinearAxis {
+  readonly coefficient: AxisExpression;
+  readonly rest: AxisExpression;
+}
+
+/** @returns `undefined` when the name is not in it, or not linearly. */
+function linearIn(axis: AxisExpression, name: string): LinearAxis | undefined {
+  const times = ({ names }: AxisExpression[number]): number => names.filter((other) => other === name).length;
+  if (axis.some((term) => times(term) > 1) || !axis.some((term) => times(term) === 1)) return undefined;
   return {
-    constant: sum(axis.filter(({ names }) => names.length === 0)),
-    factor: sum(axis.filter(({ names }) => names.length === 1)),
+    coefficient: axis
+      .filter((term) => times(term) === 1)
+      .map(({ factor, names }) => ({ factor, names: names.filter((other) => other !== name) })),
+    rest: axis.filter((term) => times(term) === 0),
   };
 }

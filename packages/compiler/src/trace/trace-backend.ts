@@ -144,7 +144,7 @@ export class TraceBackend extends tf.KernelBackend {
   }
 
   override incRef(): void {}
-  override decRef(): void {}
+  decRef(): void {}
 
   override refCount(): number {
     return 1;

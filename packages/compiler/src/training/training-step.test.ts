@@ -100,7 +100,9 @@ it('refuses a state of another model and stays as it was', async () => {
   using step = await compileTrainingStep(loss, { params: start as never, batch: specs });
   const state = await step.state();
   const other = { ...state, second: { ...state.second, output: { weight: values([4, 3], 1) } } };
-  expect(() => step.restore(other as never)).toThrowErrorMatchingInlineSnapshot(`[InputError: restore: second.output.weight is [4, 3], expected [4, 2]. Restore a state of the same model, as state() gave it.]`);
+  expect(() => step.restore(other as never)).toThrowErrorMatchingInlineSnapshot(
+    `[InputError: restore: second.output.weight is [4, 3], expected [4, 2]. Restore a state of the same model, as state() gave it.]`,
+  );
   expect(await step.state()).toEqual(state);
 });
 

@@ -118,7 +118,10 @@ export class TrainingStep<Params, Batch> {
     const inputs = { ...trees, batch, step: scalars } as never;
     const outputs = await this.#function.run(inputs, { into: this.#kept, abortSignal: options.abortSignal });
     this.#steps++;
-    const { metrics, gradientNorm } = outputs as { metrics: Record<string, RuntimeTensor>; gradientNorm: RuntimeTensor };
+    const { metrics, gradientNorm } = outputs as unknown as {
+      metrics: Record<string, RuntimeTensor>;
+      gradientNorm: RuntimeTensor;
+    };
     const { loss = Number.NaN, ...others } = Object.fromEntries(
       await Promise.all(Object.entries(metrics).map(async ([name, scalar]) => [name, await takeNumber(scalar)] as const)),
     );

@@ -1,0 +1,33 @@
+import type { RunOptions } from '@blip2/core';
+import type { FunctionSignature } from '../compiled-function.ts';
+import type { OnnxGraph } from '../onnx/graph.ts';
+import type { RuntimeSession } from '../runtime/runtime.ts';
+
+/** All that decides what graph a function becomes. */
+export interface FunctionKey {
+  /** What the function itself depends on: its configuration and version. */
+  readonly identity: unknown;
+  readonly inputs: unknown;
+  /** A tree of weights by reference. */
+  readonly weights: unknown;
+  readonly dtype: string;
+  readonly quantize: string;
+}
+
+/** A function as it was stored, ready to run. */
+export interface StoredFunction {
+  readonly signature: FunctionSignature;
+  readonly session: RuntimeSession;
+}
+
+type StoreOptions = { readonly name: string } & Pick<RunOptions, 'abortSignal'>;
+
+/** Keeps compiled graphs from one start to the next. */
+export interface GraphStore {
+  /** @returns `undefined` for a function that cannot be recognised again. */
+  keyOf(key: FunctionKey): Promise<string | undefined>;
+  /** @returns `undefined` when there is none, or it is damaged. */
+  load(key: string, options: StoreOptions): Promise<StoredFunction | undefined>;
+  /** Loads a graph and stores it. */
+  createSession(key: string, graph: OnnxGraph, signature: FunctionSignature, options: StoreOptions): Promise<RuntimeSession>;
+}
