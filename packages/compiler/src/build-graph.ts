@@ -26,17 +26,19 @@ export interface GraphInput {
 }
 
 /**
- * Sizes that named axes have while tracing: three sets of primes, none the size of anything in a model, so that a product or
- * a sum is recognised by its value. The first two determine coefficients, the third checks them.
+ * Sizes that named axes have while tracing: four sets of primes without a common order, so that a sum or product is
+ * recognised by its values. Two of them determine coefficients, the others check: with one check, among thousands of pairs of
+ * products some fit by chance.
  */
 const TRACED_SIZES: readonly (readonly number[])[] = [
-  [5, 7, 11, 13, 17, 19, 23, 29],
-  [31, 37, 41, 43, 47, 53, 59, 61],
-  [67, 71, 73, 79, 83, 89, 97, 101],
+  [5, 11, 17, 23, 31, 41, 47, 59],
+  [37, 13, 71, 29, 7, 53, 19, 83],
+  [19, 61, 43, 89, 67, 29, 103, 31],
+  [101, 43, 29, 73, 97, 79, 61, 13],
 ];
 
 /**
- * Traces a function into a graph. With named axes it is traced three times, with sizes that differ, and the traces are merged.
+ * Traces a function into a graph. With named axes it is traced several times, with sizes that differ, and the traces are merged.
  *
  * @param compute - Gets trees of tensors: the inputs, then the weights.
  * @param inputs - A tree of {@link TensorSpec}s.
@@ -69,11 +71,11 @@ export function buildGraph(
   return { graph: removeUnused(shareConstants(graph)), inputs: declared, outputAxes, outputs: traces[0]!.outputs };
 }
 
-/** One set of sizes when nothing is named, three otherwise. More axes than primes go on with larger numbers. */
+/** One set of sizes when nothing is named, one for each trace otherwise. More axes than primes go on with larger numbers. */
 function assignSizes(names: readonly string[]): Assignment[] {
   if (names.length === 0) return [new Map()];
   return TRACED_SIZES.map(
-    (sizes, trace) => new Map(names.map((name, index) => [name, sizes[index] ?? 103 + 2 * (3 * index + trace)])),
+    (sizes, trace) => new Map(names.map((name, index) => [name, sizes[index] ?? 107 + 2 * (5 * index + ((3 * trace) % 4))])),
   );
 }
 

@@ -21,7 +21,7 @@ export class SizeSolver {
   readonly #known: Map<string, AxisExpression | undefined> = new Map();
 
   /**
-   * @param assignments - Sizes in each trace, three or more.
+   * @param assignments - Sizes in each trace: the first two determine coefficients, the others check them.
    * @param declared - Axes of the inputs, whose sums count as one: `past + tokens`, `1 + rows * columns`.
    */
   constructor(assignments: readonly Assignment[], declared: readonly AxisExpression[]) {
@@ -54,10 +54,13 @@ export class SizeSolver {
       const found = fit(product, one, values);
       if (found !== undefined) return found;
     }
-    for (const [index, first] of products.entries()) {
-      for (const second of products.slice(index + 1)) {
-        const found = first.degree + second.degree <= 5 ? fit(first, second, values) : undefined;
-        if (found !== undefined) return found;
+    // Sums of small products before sums of large ones.
+    for (let degree = 2; degree <= 5; degree++) {
+      for (const [index, first] of products.entries()) {
+        for (const second of products.slice(index + 1)) {
+          const found = first.degree + second.degree === degree ? fit(first, second, values) : undefined;
+          if (found !== undefined) return found;
+        }
       }
     }
     return undefined;
