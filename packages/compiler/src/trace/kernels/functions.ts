@@ -1,4 +1,4 @@
-import type { DataType, TensorInfo } from '@tensorflow/tfjs-core';
+import type { DataType } from '@tensorflow/tfjs-core';
 import {
   cast,
   elementwise,
@@ -91,9 +91,5 @@ export const FUNCTION_KERNELS: TraceKernels = {
     },
     { whole: true },
   ),
-  Cast: kernel<{ dtype: DataType }>((call) => {
-    const { x } = call.inputs as { x: TensorInfo };
-    const { dtype } = call.attributes;
-    return x.dtype === dtype ? call.backend.alias(x) : cast(call, x, dtype);
-  }),
+  Cast: kernel<{ dtype: DataType }>((call) => cast(call, call.inputs['x']!, call.attributes.dtype)),
 };

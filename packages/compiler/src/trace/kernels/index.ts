@@ -4,13 +4,16 @@ import { TRACE_BACKEND, type TraceBackend } from '../trace-backend.ts';
 import { ACTIVATION_KERNELS } from './activations.ts';
 import { ARITHMETIC_KERNELS } from './arithmetic.ts';
 import { COMPARISON_KERNELS } from './comparisons.ts';
+import { CREATION_KERNELS } from './creation.ts';
 import { FUNCTION_KERNELS } from './functions.ts';
 import { FUSED_KERNELS } from './fused.ts';
 import { INDEXING_KERNELS } from './indexing.ts';
 import type { TraceKernels } from './kernel.ts';
 import { PRODUCT_KERNELS } from './products.ts';
 import { REDUCTION_KERNELS } from './reductions.ts';
+import { SCATTER_KERNELS } from './scatter.ts';
 import { SHAPE_KERNELS } from './shapes.ts';
+import { SLICING_KERNELS } from './slicing.ts';
 
 /** All kernels that can be compiled, by what they do. */
 export const KERNEL_GROUPS: Readonly<Record<string, TraceKernels>> = {
@@ -20,7 +23,10 @@ export const KERNEL_GROUPS: Readonly<Record<string, TraceKernels>> = {
   activations: ACTIVATION_KERNELS,
   reductions: REDUCTION_KERNELS,
   shapes: SHAPE_KERNELS,
+  slicing: SLICING_KERNELS,
+  creation: CREATION_KERNELS,
   indexing: INDEXING_KERNELS,
+  scatter: SCATTER_KERNELS,
   products: PRODUCT_KERNELS,
   fused: FUSED_KERNELS,
 };
@@ -37,8 +43,13 @@ export function registerTraceKernels(backend: TraceBackend): void {
       tf.registerKernel({
         kernelName,
         backendName: TRACE_BACKEND,
-        kernelFunc: ({ inputs, attrs }) =>
-          trace({ inputs: inputs as Record<string, TensorInfo>, attributes: attrs as never, backend, builder: backend.builder }),
+        kernelFunc: ({ inputs: named, attrs }) => {
+          const inputs = named as Record<string, TensorInfo>;
+          const result = trace({ inputs, attributes: attrs as never, backend, builder: backend.builder });
+          // A kernel with nothing to do gives its input; tfjs would take it for the same tensor, and its gradients for one.
+          const given = new Set(Object.values(inputs).map(({ dataId }) => dataId));
+          return Array.isArray(result) || !given.has(result.dataId) ? result : backend.alias(result);
+        },
       });
     }
   }

@@ -135,9 +135,16 @@ export function withGradients(compute: Compute, differentiable: readonly string[
   };
 }
 
-/** Numbers between −1 and 1 that follow from the position, made by tensor operations so that any size is possible. */
+/** Numbers between −1 and 1 that follow from the position, made by operations on each axis so that any size is possible. */
 function mixOf(shape: readonly number[]): Tensor {
-  return tf.reshape(tf.sin(tf.mul(tf.range(0, sizeOf(shape), 1, 'float32'), 1.7)), shape.slice());
+  const angles = shape.map((size, axis) => {
+    const along = tf.mul(tf.range(0, size, 1, 'float32'), 1.7 + axis);
+    return tf.reshape(
+      along,
+      shape.map((_, other) => (other === axis ? size : 1)),
+    );
+  });
+  return tf.sin(angles.reduce((sum, angle) => tf.add(sum, angle), tf.scalar(0.3)));
 }
 
 /** Names of the kernels that were traced since the start, once {@link watchKernels} has been called. */

@@ -1,5 +1,19 @@
+import { sizeOf } from '@blip2/core';
 import type { TensorInfo } from '@tensorflow/tfjs-core';
-import { axesOf, cast, type Graph, kernel, type KernelCall, reducedShape, scalar, type TraceKernel, type TraceKernels, transpose } from './kernel.ts';
+import {
+  axesOf,
+  cast,
+  filled,
+  type Graph,
+  kernel,
+  type KernelCall,
+  reducedShape,
+  reshape,
+  scalar,
+  type TraceKernel,
+  type TraceKernels,
+  transpose,
+} from './kernel.ts';
 
 interface ReductionAttributes {
   readonly axis?: number | readonly number[] | null;
@@ -12,7 +26,7 @@ interface ReductionAttributes {
 function reduce(operator: string, { backend, builder, attributes }: KernelCall<ReductionAttributes>, x: TensorInfo): TensorInfo {
   const { keepDims = false, axis, reductionIndices = axis } = attributes;
   const axes = axesOf(reductionIndices, x.shape.length);
-  if (axes.length === 0) return backend.alias(x);
+  if (axes.length === 0) return x;
   const result = { shape: reducedShape(x.shape, axes, keepDims), dtype: x.dtype };
   return backend.emit(operator, [x, builder.sizes(axes)], result, { attributes: { keepdims: keepDims ? 1 : 0 } });
 }
@@ -22,6 +36,18 @@ function reduction(operator: string): TraceKernel {
     const { x } = call.inputs as { x: TensorInfo };
     if (x.dtype !== 'bool') return reduce(operator, call, x);
     return cast(call, reduce(operator, call, cast(call, x, 'int32')), 'bool');
+  });
+}
+
+/** ONNX Runtime's largest and smallest elements pass over what is no number, and hide a failure that tfjs shows. */
+function extreme(operator: string): TraceKernel {
+  return kernel<ReductionAttributes>((call) => {
+    const x = call.inputs['x']!;
+    if (x.dtype !== 'float32') return cast(call, reduce(operator, call, cast(call, x, 'int32')), x.dtype);
+    const { backend } = call;
+    const found = reduce(operator, call, x);
+    const missing = any(call, backend.emit('IsNaN', [x], { shape: x.shape, dtype: 'bool' }));
+    return backend.emit('Where', [missing, scalar(call, Number.NaN, 'float32'), found], found);
   });
 }
 
@@ -42,7 +68,12 @@ function argument(operator: string): TraceKernel {
     const x = numbers.dtype === 'bool' ? cast(call, numbers, 'int32') : numbers;
     const [axis] = axesOf(call.attributes.axis, x.shape.length) as [number];
     const index = backend.builder.operation(operator, [backend.nameOf(x)], { attributes: { axis, keepdims: 0 } });
-    return backend.emit('Cast', [index], { shape: reducedShape(x.shape, [axis], false), dtype: 'int32' }, { attributes: { to: 6 } });
+    return backend.emit(
+      'Cast',
+      [index],
+      { shape: reducedShape(x.shape, [axis], false), dtype: 'int32' },
+      { attributes: { to: 6 } },
+    );
   });
 }
 
@@ -80,7 +111,11 @@ const cumulativeProduct = kernel<CumulativeAttributes>((call) => {
   const factors = builder.operation('Where', [chosen, rows, scalar(call, 1, x.dtype)]); // [..., axis, axis]
   const attributes = { attributes: { keepdims: 0 } };
   const products = backend.emit('ReduceProd', [factors, builder.sizes([rank])], last, attributes);
-  return transpose(call, products, [...x.shape.keys()].map((from) => (from === axis ? rank - 1 : order.indexOf(from))));
+  return transpose(
+    call,
+    products,
+    [...x.shape.keys()].map((from) => (from === axis ? rank - 1 : order.indexOf(from))),
+  );
 });
 
 /** Kernels that reduce axes, and those that go along one. */
@@ -97,22 +132,33 @@ export const REDUCTION_KERNELS: TraceKernels = {
     const [along] = axesOf(axis, x.shape.length) as [number];
     return call.backend.emit('CumSum', [x, call.builder.size(along)], x, { attributes });
   }),
-  Max: reduction('ReduceMax'),
+  Max: extreme('ReduceMax'),
   Mean: kernel<ReductionAttributes>((call) => reduce('ReduceMean', call, cast(call, call.inputs['x']!, 'float32'))),
-  Min: reduction('ReduceMin'),
+  Min: extreme('ReduceMin'),
   Prod: reduction('ReduceProd'),
   Softmax: kernel<{ dim: number }>(({ inputs, attributes, backend }) => {
     const logits = inputs['logits']!;
     return backend.emit('Softmax', [logits], logits, { attributes: { axis: attributes.dim } });
   }),
   Sum: reduction('ReduceSum'),
-  TopK: kernel<{ k: number; sorted: boolean }>(({ inputs, attributes, backend, builder }) => {
-    const x = inputs['x']!;
+  TopK: kernel<{ k: number; sorted: boolean }>((call) => {
+    const { attributes, backend, builder } = call;
+    const x = call.inputs['x']!;
     const { k, sorted } = attributes;
-    const shape = [...x.shape.slice(0, -1), k];
+    const [rows, columns] = [sizeOf(x.shape.slice(0, -1)), x.shape.at(-1)!];
+    // One row more than asked for: ONNX Runtime's TopK of no rows stops the process.
+    const more = [reshape(call, x, [rows, columns]), filled(call, [1, columns], x.dtype, 0)];
+    const padded = builder.operation(
+      'Concat',
+      more.map((part) => backend.nameOf(part)),
+      { attributes: { axis: 0 } },
+    );
     const settings = { attributes: { axis: -1, largest: 1, sorted: sorted ? 1 : 0 } };
-    const [values, indices] = builder.operations('TopK', [backend.nameOf(x), builder.sizes([k])], 2, settings) as [string, string];
-    const whole = backend.emit('Cast', [indices], { shape, dtype: 'int32' }, { attributes: { to: 6 } });
-    return [backend.tensor(values, { shape, dtype: x.dtype }), whole];
+    const [values, indices] = builder.operations('TopK', [padded, builder.sizes([k])], 2, settings) as [string, string];
+    const found = { shape: [rows, k], dtype: x.dtype };
+    const cut = [0, rows, 0].map((position) => builder.sizes([position]));
+    const shape = [...x.shape.slice(0, -1), k];
+    const [best, places] = [values, indices].map((name) => reshape(call, backend.emit('Slice', [name, ...cut], found), shape));
+    return [best!, backend.emit('Cast', [places!], { shape, dtype: 'int32' }, { attributes: { to: 6 } })];
   }),
 };
