@@ -1,5 +1,6 @@
 import { ConfigError, type LanguageModel, type QFormer, type Stage, type Tokenizer, type VisionEncoder } from '@blip2/core';
 import type { ImageProcessor } from '@blip2/image';
+import * as tf from '@tensorflow/tfjs-core';
 import type { ImageDecoder } from './image-input.ts';
 
 /** The parts of a BLIP-2 model: the project's own, or a user's implementations of the same interfaces. */
@@ -19,6 +20,18 @@ export interface Blip2Parts {
 export interface Blip2 extends Blip2Parts, Stage {
   /** Folder or repository it came from, for messages. */
   readonly name: string;
+  /** What its loaded parts run on, for messages: `ONNX Runtime 1.30.0, cpu, int8`; `tfjs wasm`. */
+  readonly engine: string;
+}
+
+/** What {@link createBlip2} is told beside the parts. */
+export interface CreateBlip2Options {
+  /** For messages. */
+  readonly name: string;
+  /** What the parts run on, for messages. @default the current tfjs backend */
+  readonly engine?: string;
+  /** Stages among the parts that stay the caller's. */
+  readonly borrowed?: readonly Stage[];
 }
 
 /**
@@ -30,14 +43,19 @@ export interface Blip2 extends Blip2Parts, Stage {
  * @example
  * using model = createBlip2({ visionEncoder: myEncoder, qformer, imageProcessor }, { name: 'my model' });
  */
-export function createBlip2(parts: Blip2Parts, options: { readonly name: string; readonly borrowed?: readonly Stage[] }): Blip2 {
+export function createBlip2(parts: Blip2Parts, options: CreateBlip2Options): Blip2 {
   assertPartsFit(parts);
   const { visionEncoder, qformer, languageModel } = parts;
   const borrowed = new Set(options.borrowed ?? []);
   const dispose = (): void => {
     for (const stage of [visionEncoder, qformer, languageModel]) if (stage !== undefined && !borrowed.has(stage)) stage.dispose();
   };
-  return { ...parts, name: options.name, dispose, [Symbol.dispose]: dispose };
+  return { ...parts, name: options.name, engine: options.engine ?? eagerName(), dispose, [Symbol.dispose]: dispose };
+}
+
+/** What runs parts that have no engine. */
+export function eagerName(): string {
+  return `tfjs ${tf.getBackend()}`;
 }
 
 function assertPartsFit({ visionEncoder, qformer, languageModel }: Blip2Parts): void {

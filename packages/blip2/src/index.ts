@@ -5,6 +5,15 @@ export * from './embed.ts';
 export type { ImageDecoder, ImageSource, ImageSources } from './image-input.ts';
 export { BLIP2_CONFIGS, type OfficialModel, officialModel } from './configs.ts';
 export * from './inspect.ts';
+export {
+  type Dtype,
+  DTYPES,
+  type EngineChoice,
+  type EngineName,
+  ENGINES,
+  type ForEachPart,
+  type PartEngines,
+} from './engine-choice.ts';
 export * from './estimate.ts';
 export * from './load-blip2.ts';
 export { type Match, match } from './match.ts';

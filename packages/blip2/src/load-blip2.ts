@@ -1,7 +1,7 @@
 import { type Blip2ConfigJson, readBlip2Config, readJsonFile } from '@blip2/checkpoints';
 import {
   type Checkpoint,
-  ConfigError,
+  type EngineOptions,
   type LanguageModel,
   type PlacementOptions,
   type QFormer,
@@ -16,28 +16,27 @@ import { loadLanguageModel } from '@blip2/llm-adapters';
 import { loadQFormer } from '@blip2/qformer';
 import { loadTokenizer } from '@blip2/tokenizers';
 import { loadVisionEncoder } from '@blip2/vision-encoder';
-import { type Blip2, createBlip2 } from './blip2.ts';
+import { type Blip2, createBlip2, eagerName } from './blip2.ts';
+import { type EngineChoice, nameEngines, PART_NAMES, type PartEngines, resolveEngines } from './engine-choice.ts';
 import type { ImageDecoder } from './image-input.ts';
 import { LoadProgress } from './load-progress.ts';
 import { assertKnownWeights, partOf } from './parts.ts';
 
-/** How models are executed: `eager` runs tfjs operations as they come, on the backend that the application chose. */
-export type Engine = 'eager';
-
-/** The engines of this version. */
-export const ENGINES: readonly Engine[] = ['eager'];
-
-/** Your own implementations in place of a checkpoint's parts. They are not loaded, and stay yours to dispose. */
-export interface GivenParts {
-  readonly visionEncoder?: VisionEncoder;
-  readonly qformer?: QFormer;
+/** The stages of a model. */
+interface Stages {
+  readonly visionEncoder: VisionEncoder;
+  readonly qformer: QFormer;
   readonly languageModel?: LanguageModel;
 }
 
-export interface LoadBlip2Options extends RunOptions, PlacementOptions {
-  /** @default 'eager' */
-  readonly engine?: Engine;
-  /** Bytes of weights that stay in memory; blocks beyond it are read when they are used. @default by backend */
+/** Your own implementations in place of a checkpoint's parts. They are not loaded, and stay yours to dispose. */
+export interface GivenParts extends Partial<Stages> {}
+
+export interface LoadBlip2Options extends EngineChoice, RunOptions, PlacementOptions {
+  /**
+   * Bytes of weights of eager parts that stay in memory; blocks beyond it are read when they are used. An engine decides for
+   * itself. @default by backend
+   */
   readonly weightBudgetBytes?: number;
   readonly parts?: GivenParts;
   /** Reads image files; the `blip2/node` and `blip2/browser` entries set it. */
@@ -48,6 +47,7 @@ export interface LoadBlip2Options extends RunOptions, PlacementOptions {
  * Loads every part of a BLIP-2 checkpoint and joins them.
  *
  * @param checkpoint - A model in the Hugging Face layout. The result owns it: streamed blocks read from it.
+ * @param options.engine - `'eager'` here by default: 'blip2/node' is the entry that brings a compiler.
  * @returns a model that owns its stages and the checkpoint, except the parts you gave; `dispose()` it.
  * @throws {ConfigError} for a configuration that is not BLIP-2's. @throws {WeightsError} for weights that do not fit it.
  * On error or abort nothing stays behind, and the checkpoint is disposed.
@@ -58,15 +58,19 @@ export interface LoadBlip2Options extends RunOptions, PlacementOptions {
 export async function loadBlip2(checkpoint: Checkpoint, options: LoadBlip2Options = {}): Promise<Blip2> {
   const loaded: Stage[] = [];
   try {
-    assertEngine(options.engine ?? 'eager');
+    const engines = await resolveEngines(options);
     const config = await readBlip2Config(checkpoint, options);
     assertKnownWeights(checkpoint.weights);
     const processors = await loadProcessors(checkpoint, config, options);
-    const stages = await loadStages(checkpoint, options, loaded);
-    const given = Object.values(options.parts ?? {}).filter((part) => part !== undefined);
+    const stages = await loadStages(checkpoint, engines, options, loaded);
+    const { parts = {}, decodeImage } = options;
     const model = createBlip2(
-      { ...stages, ...processors, decodeImage: options.decodeImage },
-      { name: checkpoint.name, borrowed: given },
+      { ...stages, ...processors, decodeImage },
+      {
+        name: checkpoint.name,
+        engine: engineName(engines, stages, parts),
+        borrowed: Object.values<Stage | undefined>({ ...parts }).filter((part) => part !== undefined),
+      },
     );
     const dispose = (): void => {
       model.dispose();
@@ -86,27 +90,39 @@ export async function loadBlip2(checkpoint: Checkpoint, options: LoadBlip2Option
  */
 async function loadStages(
   checkpoint: Checkpoint,
+  engines: PartEngines,
   options: LoadBlip2Options,
   loaded: Stage[],
-): Promise<{ visionEncoder: VisionEncoder; qformer: QFormer; languageModel?: LanguageModel }> {
+): Promise<Stages> {
   const { parts = {}, abortSignal } = options;
   const budget = options.budget ?? new WeightBudget(options.weightBudgetBytes);
   const progress = new LoadProgress(checkpoint.weights, options.onProgress);
-  const load = async <S extends Stage>(given: S | undefined, name: string, loader: StageLoader<S>): Promise<S> => {
-    if (given !== undefined) return given;
-    const stage = await loader(checkpoint, { budget, abortSignal, onProgress: progress.listener(name) });
+  const load = async <Part extends keyof Stages>(part: Part, loader: StageLoader<Part>): Promise<NonNullable<Stages[Part]>> => {
+    const given = parts[part];
+    if (given !== undefined) return given as NonNullable<Stages[Part]>;
+    const onProgress = progress.listener(PART_NAMES[part]);
+    const stage = await loader(checkpoint, { engine: engines[part], budget, abortSignal, onProgress });
     loaded.push(stage);
     return stage;
   };
   const writes = parts.languageModel !== undefined || checkpoint.weights.names.some((name) => partOf(name) === 'language model');
-  const languageModel = writes ? await load<LanguageModel>(parts.languageModel, 'language model', loadLanguageModel) : undefined;
-  const qformer = await load<QFormer>(parts.qformer, 'Q-Former', loadQFormer);
-  const visionEncoder = await load<VisionEncoder>(parts.visionEncoder, 'vision encoder', loadVisionEncoder);
+  const languageModel = writes ? await load('languageModel', loadLanguageModel) : undefined;
+  const qformer = await load('qformer', loadQFormer);
+  const visionEncoder = await load('visionEncoder', loadVisionEncoder);
   progress.complete();
   return { visionEncoder, qformer, languageModel };
 }
 
-type StageLoader<S extends Stage> = (checkpoint: Checkpoint, options: RunOptions & PlacementOptions) => Promise<S>;
+type StageLoader<Part extends keyof Stages> = (
+  checkpoint: Checkpoint,
+  options: RunOptions & PlacementOptions & EngineOptions,
+) => Promise<NonNullable<Stages[Part]>>;
+
+/** What the parts that are loaded run on. */
+function engineName(engines: PartEngines, stages: Stages, given: GivenParts): string {
+  const loaded = (Object.keys(PART_NAMES) as (keyof Stages)[]).filter((part) => stages[part] !== undefined && !given[part]);
+  return nameEngines(engines, loaded, eagerName());
+}
 
 async function loadProcessors(
   checkpoint: Checkpoint,
@@ -118,9 +134,4 @@ async function loadProcessors(
     json === undefined ? imageProcessorOfSize(config.vision_config.image_size) : imageProcessorFromJson(json);
   if (!config.qformer_config.use_qformer_text_input) return { imageProcessor };
   return { imageProcessor, textTokenizer: await loadTokenizer(checkpoint, { kind: 'bert' }) };
-}
-
-function assertEngine(engine: string): void {
-  if ((ENGINES as readonly string[]).includes(engine)) return;
-  throw new ConfigError(`loadBlip2: the engine '${engine}' is not known. This version has ${ENGINES.join(', ')}.`);
 }
