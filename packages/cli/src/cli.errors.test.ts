@@ -219,6 +219,16 @@ describe('texts and command lines', () => {
       ['caption', IMAGE, '--model', OPT, '--dtype', 'int3'],
       [/int3/, /fp32/],
     ],
+    [
+      ['caption', IMAGE, '--model', OPT, '--engine', 'fast'],
+      ["--engine is 'fast'", /compiled, eager/],
+    ],
+    [['caption', IMAGE, '--model', OPT, '--engine', 'eager', '--dtype', 'int8'], [/--dtype int8 is for the compiled engine/]],
+    [['caption', IMAGE, '--model', OPT, '--engine', 'eager', '--provider', 'cpu'], [/--provider cpu is for the compiled engine/]],
+    [
+      ['caption', IMAGE, '--model', OPT, '--provider', 'tpu'],
+      ["--provider is 'tpu'", /cpu, webgpu, cuda/],
+    ],
     [['draw', IMAGE], [/Unknown verb 'draw'/]],
     [['embed', IMAGE, '--model', ITM], [/--out/]],
   ])('refuses %j', async (words, expected) => {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expectNoLeak, fixturePath, readGolden, TOLERANCE } from '@blip2/testing';
 import { afterAll, describe, expect, it } from 'vitest';
+import { ENGINES } from 'blip2/node';
 import { main } from './index.ts';
 
 /** The golden inputs whose pixels do not depend on the EXIF rule: the command applies the tag, the goldens do not. */
@@ -19,7 +20,13 @@ interface Run {
   readonly error: string;
 }
 
-async function blip2(...words: string[]): Promise<Run> {
+/** The command with an engine. */
+const withEngine =
+  (engine: string) =>
+  (...words: string[]): Promise<Run> =>
+    runCommand(...words, '--engine', engine);
+
+async function runCommand(...words: string[]): Promise<Run> {
   let out = '';
   let error = '';
   const streams = { out: { write: (text: string) => (out += text) }, error: { write: (text: string) => (error += text) } };
@@ -34,10 +41,13 @@ function withoutEnd(ids: readonly number[], endTokenId: number): number[] {
   return end < 0 ? [...ids] : ids.slice(0, end);
 }
 
-describe.each([
-  { model: 'blip2-opt', endTokenId: 84 },
-  { model: 'blip2-flan-t5', endTokenId: 1 },
-])('$model', ({ model, endTokenId }) => {
+describe.each(
+  ENGINES.flatMap((engine) => [
+    { engine, model: 'blip2-opt', endTokenId: 84 },
+    { engine, model: 'blip2-flan-t5', endTokenId: 1 },
+  ]),
+)('$model, $engine', ({ engine, model, endTokenId }) => {
+  const blip2 = withEngine(engine);
   const golden = readGolden(`models/${model}`);
   // eslint-disable-next-line typescript/no-explicit-any -- the fixture's own structure
   const goldenCase = (id: string): any => golden.json.generation_cases.find((entry: { id: string }) => entry.id === id);
@@ -123,7 +133,8 @@ describe.each([
   });
 });
 
-describe('blip2-itm', () => {
+describe.each(ENGINES)('blip2-itm, %s', (engine) => {
+  const blip2 = withEngine(engine);
   const golden = readGolden('models/blip2-itm');
   const texts: string[] = golden.json.texts;
 
@@ -181,7 +192,8 @@ describe('blip2-itm', () => {
   });
 });
 
-it('leaves no tensors behind', async () => {
+it.each(ENGINES)('leaves no tensors behind, %s', async (engine) => {
+  const blip2 = withEngine(engine);
   await expectNoLeak(() => blip2('caption', imageFile('rgba'), '--model', folder('blip2-opt'), '--max-new-tokens', '3'));
   await expectNoLeak(() => blip2('match', imageFile('rgba'), '--text', 'tennis', '--model', folder('blip2-itm')));
 });

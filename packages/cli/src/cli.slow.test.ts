@@ -46,7 +46,7 @@ it.each<[OfficialModel, RegExp]>([
 ])('%s is refused before the work starts, with figures and the way to start it anyway', async (model, figures) => {
   let error = '';
   const streams = { out: { write: () => undefined }, error: { write: (text: string) => (error += text) } };
-  const code = await main(['caption', IMAGE, '--model', hollowCheckpoint(model)], streams);
+  const code = await main(['caption', IMAGE, '--model', hollowCheckpoint(model), '--engine', 'eager'], streams);
   expect(error).toMatch(figures);
   expect(error).toMatch(/An image will take about [\d.]+ (min|h)\..*--allow-slow/);
   expect(code).toBe(2);

@@ -1,27 +1,34 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { type Blip2, estimateBlip2, loadBlip2 } from 'blip2/node';
 import { openCheckpoint } from '@blip2/checkpoints/node';
-import { ResourceError, UnsupportedBackendError } from '@blip2/core';
+import { type Checkpoint, ResourceError, UnsupportedBackendError } from '@blip2/core';
+import { chooseEnginesFor, ENGINE_OPTIONS, type EngineOptionTable, isEager } from './engine-options.ts';
 import { type Output, progressListener } from './output.ts';
 import { type ChoiceOption, type Defaulted, type FlagOption, type TextOption, UsageError, type Values } from './command-line.ts';
 
 /** Options of every verb. */
-export type CommonOptionTable = { readonly model: TextOption; readonly revision: TextOption } & {
-  readonly [Name in 'engine' | 'backend' | 'dtype']: Defaulted<ChoiceOption>;
-} & { readonly [Name in 'offline' | 'allowSlow' | 'json' | 'help']: FlagOption };
+export type CommonOptionTable = {
+  readonly model: TextOption;
+  readonly revision: TextOption;
+  readonly backend: Defaulted<ChoiceOption>;
+} & EngineOptionTable & { readonly [Name in 'offline' | 'allowSlow' | 'json' | 'help']: FlagOption };
 
 export const COMMON_OPTIONS: CommonOptionTable = {
   model: { type: 'text', hint: 'FOLDER|HUB-ID', description: 'model folder, or a Hub id such as Salesforce/blip2-opt-2.7b' },
-  engine: { type: 'choice', choices: ['eager'], description: 'how the model is executed', default: 'eager' },
-  backend: { type: 'choice', choices: ['wasm', 'cpu', 'webgpu'], description: 'tfjs backend', default: 'wasm' },
-  dtype: { type: 'choice', choices: ['fp32'], description: 'number format of computation', default: 'fp32' },
+  ...ENGINE_OPTIONS,
+  backend: {
+    type: 'choice',
+    choices: ['wasm', 'cpu', 'webgpu'],
+    description: 'tfjs backend: of the eager engine, and of preprocessing',
+    default: 'wasm',
+  },
   revision: {
     type: 'text',
     hint: 'REVISION',
     description: 'branch, tag or commit of a Hub repository; default: the pinned one, else main',
   },
   offline: { type: 'flag', description: 'use the local cache only' },
-  allowSlow: { type: 'flag', description: 'start also when the estimate says that it will take very long' },
+  allowSlow: { type: 'flag', description: 'start the eager engine also when the estimate says that it will take very long' },
   json: { type: 'flag', description: 'one JSON object a line on standard output' },
   help: { type: 'flag', description: 'show this help' },
 };
@@ -39,32 +46,40 @@ const SLOW_SECONDS = 10 * 60;
 /** Estimates above this are worth a line before the work starts. */
 const NOTICE_SECONDS = 20;
 
-/** Chooses the backend, says what the work will cost, and loads the model. */
+/** Chooses engine and backend, says what the work will cost where that is much, and loads the model. */
 export async function loadModel(values: CommonValues, session: Session, use: { readonly writesText: boolean }): Promise<Blip2> {
-  await useBackend(values.backend);
+  const name = requireModel(values);
   const { output, abortSignal } = session;
+  const engine = await chooseEnginesFor(values, output);
+  await useBackend(values.backend);
   const onProgress = progressListener(output);
-  const checkpoint = await openCheckpoint(requireModel(values), {
-    revision: values.revision,
-    offline: values.offline,
-    abortSignal,
-    onProgress,
-  });
+  const { revision, offline } = values;
+  const checkpoint = await openCheckpoint(name, { revision, offline, abortSignal, onProgress });
   try {
-    const estimate = await estimateBlip2(checkpoint, { backend: values.backend, ...use });
-    if (estimate.secondsPerImage > SLOW_SECONDS && !values.allowSlow) {
-      throw new ResourceError(
-        `${estimate.summary} That is unlikely to be worth it on this backend. Take a smaller model, or pass --allow-slow to start anyway.`,
-      );
-    }
-    if (estimate.secondsPerImage > NOTICE_SECONDS) output.note(estimate.summary);
+    if (isEager(engine)) await warnOfSlowness(checkpoint, values, output, use);
   } catch (cause) {
     checkpoint.dispose();
     throw cause;
   }
-  const model = await loadBlip2(checkpoint, { abortSignal, onProgress });
+  const model = await loadBlip2(checkpoint, { engine, abortSignal, onProgress });
   output.endProgress();
   return model;
+}
+
+/** @throws {ResourceError} when an image would take very long, unless that is allowed. */
+async function warnOfSlowness(
+  checkpoint: Checkpoint,
+  { backend, allowSlow }: CommonValues,
+  output: Output,
+  use: { readonly writesText: boolean },
+): Promise<void> {
+  const estimate = await estimateBlip2(checkpoint, { backend, ...use });
+  if (estimate.secondsPerImage > SLOW_SECONDS && !allowSlow) {
+    throw new ResourceError(
+      `${estimate.summary} That is unlikely to be worth it. Take the compiled engine or a smaller model, or pass --allow-slow to start anyway.`,
+    );
+  }
+  if (estimate.secondsPerImage > NOTICE_SECONDS) output.note(estimate.summary);
 }
 
 /** @throws {UsageError} when no model was named. */
