@@ -100,6 +100,8 @@ class OnnxNodeRuntime implements NodeRuntime {
   readonly #options: Required<NodeRuntimeOptions>;
   readonly #pool: BufferPool;
   readonly #context: SessionContext;
+  /** Graphs that copy a tensor of a type and rank to the processor. */
+  readonly #downloads: Map<string, Promise<OrtSession>> = new Map();
   #disposed = false;
 
   constructor(ort: OrtModule, options: Required<NodeRuntimeOptions>) {
@@ -110,8 +112,9 @@ class OnnxNodeRuntime implements NodeRuntime {
     this.#pool = new BufferPool(options.maxPoolBytes);
     this.#context = {
       ort,
-      storage: { download: (tensor) => tensor.getData() as Promise<OrtData>, recycle: (tensor) => this.#recycle(tensor) },
-      allocate: (dtype, shape) => this.#allocate(dtype, shape),
+      storage: { download: (tensor) => this.#download(tensor), recycle: (tensor) => this.#recycle(tensor) },
+      // On a GPU results stay there, and each run makes its own.
+      allocate: options.provider === 'webgpu' ? undefined : (dtype, shape) => this.#allocate(dtype, shape),
       onRelease: () => undefined,
     };
   }
@@ -127,12 +130,7 @@ class OnnxNodeRuntime implements NodeRuntime {
   async loadModel(model: Uint8Array, options: LoadModelOptions): Promise<RuntimeSession> {
     if (this.#disposed) throw new DisposedError(this.name);
     options.abortSignal?.throwIfAborted();
-    let session: OrtSession;
-    try {
-      session = await this.#ort.InferenceSession.create(model, this.#sessionOptions(options));
-    } catch (cause) {
-      throw loadFailure(options.name, cause);
-    }
+    const session = await this.#load(model, options, this.provider === 'webgpu' ? 'gpu-buffer' : 'cpu');
     try {
       options.abortSignal?.throwIfAborted();
       return new OrtRuntimeSession(options.name, session, this.#context);
@@ -159,6 +157,37 @@ class OnnxNodeRuntime implements NodeRuntime {
   dispose(): void {
     this.#disposed = true;
     this.#pool.clear();
+    for (const session of this.#downloads.values()) void session.then((one) => one.release());
+    this.#downloads.clear();
+  }
+
+  async #load(model: Uint8Array, options: LoadModelOptions, outputs: 'cpu' | 'gpu-buffer'): Promise<OrtSession> {
+    const sessionOptions = this.#sessionOptions(options);
+    try {
+      return await this.#ort.InferenceSession.create(
+        model,
+        outputs === 'cpu' ? sessionOptions : { ...sessionOptions, preferredOutputLocation: outputs },
+      );
+    } catch (cause) {
+      throw loadFailure(options.name, cause);
+    }
+  }
+
+  /**
+   * The tensor's own `getData` works, but a process that called it is aborted when it ends ("terminate called after throwing an
+   * instance of 'char const*'", onnxruntime-node 1.30, Linux), so a graph that gives its input back brings the values.
+   */
+  async #download(tensor: OrtTensor): Promise<OrtData> {
+    const type = tensor.type as RuntimeTensor['dtype'];
+    const key = `${type} ${tensor.dims.length}`;
+    let session = this.#downloads.get(key);
+    if (session === undefined) {
+      const axes = tensor.dims.map((_, axis) => `axis${axis}`);
+      session = this.#load(writeModel(copyGraph(type, axes)), { name: 'download' }, 'cpu');
+      this.#downloads.set(key, session);
+    }
+    const { copy } = await (await session).run({ tensor }, { copy: null });
+    return copy!.data as OrtData;
   }
 
   #sessionOptions(options: LoadModelOptions): Readonly<Record<string, unknown>> {
@@ -192,11 +221,22 @@ class OnnxNodeRuntime implements NodeRuntime {
   }
 }
 
+function copyGraph(type: RuntimeTensor['dtype'], shape: readonly string[]): OnnxGraph {
+  return {
+    name: 'copy',
+    nodes: [{ operator: 'Identity', domain: '', inputs: ['tensor'], outputs: ['copy'], attributes: {} }],
+    initializers: [],
+    inputs: [{ name: 'tensor', type, shape }],
+    outputs: [{ name: 'copy', type, shape }],
+  };
+}
+
 /** Runs a graph of one node: a provider that is named may still lack its libraries or its device. */
 async function assertWorks(runtime: NodeRuntime, ort: NodeOrtModule): Promise<void> {
   try {
     const session = await runtime.createSession(PROBE, { name: 'createNodeRuntime' });
     const [result] = await session.run([{ shape: [1], data: Float32Array.of(1) }]);
+    await result!.data();
     result!.dispose();
     await session.dispose();
   } catch (cause) {
