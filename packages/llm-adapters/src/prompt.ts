@@ -1,4 +1,4 @@
-import { assertShape, InputError, type PromptBatch, type TokenBatch, tidy } from '@blip2/core';
+import { assertShape, embed, InputError, type PromptBatch, type TokenBatch, tidy } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 
@@ -98,7 +98,7 @@ export function placeVisualPrompt(
     const sources = queryAt.map((row, image) =>
       row.map((query, position) => image * (queries + positions) + (query >= 0 ? query : queries + position)),
     );
-    return tf.gather(both, tf.tensor2d(sources, [batch, positions], 'int32')) as unknown as Tensor3D; // [batch, positions, width]
+    return embed(both, tf.tensor2d(sources, [batch, positions], 'int32')); // [batch, positions, width]
   });
 }
 

@@ -5,6 +5,7 @@ import {
   batchedProduct,
   ConfigError,
   embed,
+  gatherRows,
   layerNorm,
   linear,
   mergeHeads,
@@ -113,7 +114,7 @@ export function embedText(
     const places =
       positions === undefined
         ? tf.slice(text.positions, [0, 0], [ids.shape[1], config.width]) // [tokens, width]
-        : tf.gather(text.positions, positions); // [tokens, width]
+        : gatherRows(text.positions, positions); // [tokens, width]
     return layerNorm(params.norm, tf.add(words, places) as Tensor3D, config.normEpsilon); // [batch, tokens, width]
   });
 }
