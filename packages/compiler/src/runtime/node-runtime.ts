@@ -243,9 +243,14 @@ async function assertWorks(runtime: NodeRuntime, ort: NodeOrtModule): Promise<vo
     const others = ort
       .listSupportedBackends()
       .map(({ name, bundled }) => (bundled ? name : `${name} (if its libraries are installed)`));
-    const detail = (cause instanceof Error ? ((cause.cause as Error | undefined) ?? cause).message : String(cause)).trim();
+    const error = cause instanceof Error ? ((cause.cause as Error | undefined) ?? cause).message : String(cause);
+    // Without the place in ONNX Runtime's source that its assertions begin with.
+    const detail = error
+      .trim()
+      .replace(/^\/.* was false\. /, '')
+      .split('\n')[0]!;
     throw new UnsupportedBackendError(
-      `createNodeRuntime: ${runtime.name} does not work on this machine: ${detail.split('\n')[0]!}. This build of ONNX Runtime ` +
+      `createNodeRuntime: ${runtime.name} does not work on this machine: ${detail}. This build of ONNX Runtime ` +
         `has ${others.join(', ')}. ${CURES[runtime.provider] ?? 'Choose another provider.'}`,
       { cause },
     );

@@ -81,7 +81,10 @@ describe('WebGPU in Node', () => {
       const results = await session.run([{ shape: [values.length], data: values }]);
       expect(results.map(({ dtype }) => dtype)).toEqual(['bool', 'int32', 'float32']);
       const [truth, twice, sum] = await Promise.all(results.map((one) => one.data()));
-      expect([truth, twice]).toEqual([Uint8Array.from(values, Boolean), Int32Array.from(values, (one) => 2 * one)]);
+      expect([truth, twice]).toEqual([
+        Uint8Array.from(values, (one) => Number(one !== 0)),
+        Int32Array.from(values, (one) => 2 * one),
+      ]);
       expect([...sum!]).toEqual([values.length === 0 ? 0 : -1]);
       for (const tensor of results) tensor.dispose();
     }
