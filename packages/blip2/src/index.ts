@@ -16,6 +16,7 @@ export {
 } from './engine-choice.ts';
 export * from './estimate.ts';
 export * from './load-blip2.ts';
+export { type Measurements, measureBlip2, type MeasureOptions, type StageTimes } from './measure.ts';
 export { type Match, match } from './match.ts';
 export { type Part, PARTS } from './parts.ts';
 export * from './search.ts';
