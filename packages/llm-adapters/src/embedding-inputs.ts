@@ -22,12 +22,12 @@ export function embedPositions(table: Tensor2D, { ids, isText, visual }: Embeddi
   return tf.add(tf.mul(embed(table, ids), isText), visual); // [batch, tokens, width]
 }
 
-/** @param tokens - The name of the axis. */
-export function embeddingSpecs(width: number, tokens: string): InputSpecs<EmbeddingInputs> {
+/** What {@link embedPositions} takes; `batch` and `tokens` say how the axes are called. */
+export function embeddingSpecs(width: number, batch: string, tokens: string): InputSpecs<EmbeddingInputs> {
   return {
-    ids: { shape: ['batch', tokens], dtype: 'int32' },
-    isText: { shape: ['batch', tokens, 1] },
-    visual: { shape: ['batch', tokens, width] },
+    ids: { shape: [batch, tokens], dtype: 'int32' },
+    isText: { shape: [batch, tokens, 1] },
+    visual: { shape: [batch, tokens, width] },
   };
 }
 

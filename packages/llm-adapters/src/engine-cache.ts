@@ -1,4 +1,5 @@
 import { DisposedError, type Engine, type EngineTensor, type HostTensor } from '@blip2/core';
+import { sharedPrompts } from './key-value-cache.ts';
 
 /** Keys and values of one layer's attention, where the engine computed them. */
 export interface EngineKeysAndValues {
@@ -89,5 +90,47 @@ export class EngineCache {
       value.dispose();
     }
     this.#layers = [];
+  }
+}
+
+/**
+ * Keys and values of prompts in an engine, there once for all beams of a prompt: the stored row `i` belongs to as many rows of the
+ * decoding, one after the other, as every other stored row.
+ */
+export class PromptCache {
+  readonly #cache: EngineCache;
+  /** The prompt of each stored row. */
+  #prompts: readonly number[] = [];
+
+  constructor(engine: Engine) {
+    this.#cache = new EngineCache(engine);
+  }
+
+  /** Takes the keys and values of prompts 0, 1, …, new tensors. */
+  replace(layers: readonly EngineKeysAndValues[], prompts: number): void {
+    this.#cache.replace(layers);
+    this.#prompts = Array.from({ length: prompts }, (_, prompt) => prompt);
+  }
+
+  /**
+   * Runs `compute` with what is stored for rows that continue these prompts; nothing before {@link replace}.
+   *
+   * @param promptOf - The prompt of each row of the decoding.
+   * @throws {DisposedError} after `dispose()`.
+   */
+  use<Result>(
+    promptOf: readonly number[],
+    compute: (layers: readonly EngineKeysAndValues[]) => Promise<Result>,
+  ): Promise<Result> {
+    const wanted = sharedPrompts(promptOf);
+    if (this.#prompts.length > 0 && wanted.join() !== this.#prompts.join()) {
+      this.#cache.reorder(wanted.map((prompt) => this.#prompts.indexOf(prompt)));
+      this.#prompts = wanted;
+    }
+    return this.#cache.use(compute);
+  }
+
+  dispose(): void {
+    this.#cache.dispose();
   }
 }

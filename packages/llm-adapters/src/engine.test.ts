@@ -6,6 +6,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Rank } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import { byteTokenizer, toyOpt, toyOptConfig, toyT5, toyT5Config } from './__fixtures__/toy-models.ts';
+import { sharedPrompts } from './key-value-cache.ts';
 import { createOpt } from './opt-model.ts';
 import { randomOptWeights } from './random-weights.ts';
 
@@ -65,48 +66,53 @@ it('prepares T5 as a function for the prompt and one for tokens, and one for who
     model.dispose();
   }));
 
-it('copies the cache when rows really change, once a step', () =>
-  expectNoLeak(async () => {
-    const engine = observed(eagerEngine());
-    const opt = await toyOpt({}, { engine });
-    const [keysAndValues, prompts] = [2 * toyOptConfig.layers, ['a', 'bc']];
-    await opt.generate(undefined, prompts, { minNewTokens: 3, maxNewTokens: 3 });
-    expect(engine.gathered).toBe(0);
-    const session = opt.startDecoding(undefined, prompts);
-    await startOf(session);
-    session.reorder([0, 1]);
-    session.reorder([1, 0]);
-    session.reorder([1, 0]); // back again
-    await stepOf(session);
-    expect(engine.gathered).toBe(0);
-    session.reorder([0, 0, 1]);
-    session.reorder([2, 1, 0]);
-    await stepOf(session);
-    expect(engine.gathered).toBe(keysAndValues);
-    session.dispose();
-    opt.dispose();
-  }));
+describe.each([
+  { family: 'OPT', make: (engine: Engine) => toyOpt({}, { engine }), layers: toyOptConfig.layers },
+  { family: 'T5', make: (engine: Engine) => toyT5({}, { engine }), layers: toyT5Config.decoderLayers },
+])('$family', ({ make, layers }) => {
+  const keysAndValues = 2 * layers;
 
-it("copies what T5's encoder said when rows change their prompt only", () =>
-  expectNoLeak(async () => {
-    const engine = observed(eagerEngine());
-    const model = await toyT5({}, { engine });
-    const keysAndValues = 2 * toyT5Config.decoderLayers;
-    const session = model.startDecoding(undefined, ['a', 'bc']);
-    await startOf(session);
-    session.reorder([0, 0, 1, 1]);
-    await stepOf(session);
-    expect(engine.gathered).toBe(2 * keysAndValues); // own and encoder's
-    session.reorder([1, 1, 3, 2]);
-    await stepOf(session);
-    expect(engine.gathered).toBe(3 * keysAndValues); // own alone
-    session.reorder([3, 2]);
-    session.reorder([1, 0]);
-    await stepOf(session);
-    expect(engine.gathered).toBe(5 * keysAndValues);
-    session.dispose();
-    model.dispose();
-  }));
+  it('copies no cache in greedy search', () =>
+    expectNoLeak(async () => {
+      const engine = observed(eagerEngine());
+      const model = await make(engine);
+      await model.generate(undefined, ['a', 'bc'], { minNewTokens: 3, maxNewTokens: 3 });
+      expect(engine.gathered).toBe(0);
+      model.dispose();
+    }));
+
+  it('copies what rows have said when rows really change, once a step, and the prompts when those do', () =>
+    expectNoLeak(async () => {
+      const engine = observed(eagerEngine());
+      const model = await make(engine);
+      const session = model.startDecoding(undefined, ['a', 'bc']);
+      const gatheredBy = async (...orders: number[][]): Promise<number> => {
+        const before = engine.gathered;
+        for (const rows of orders) session.reorder(rows);
+        await stepOf(session);
+        return engine.gathered - before;
+      };
+      await startOf(session);
+      const afterStart = model.architecture === 'decoder-only' ? 0 : keysAndValues; // T5 has run a token by then
+      expect(await gatheredBy([0, 0, 1, 1])).toBe(afterStart);
+      expect(await gatheredBy([0, 1, 2, 3])).toBe(0);
+      expect(await gatheredBy([1, 0, 3, 2], [1, 0, 3, 2])).toBe(0);
+      expect(await gatheredBy([1, 1, 3, 2])).toBe(keysAndValues);
+      expect(await gatheredBy([2, 3], [0, 1, 1])).toBe(2 * keysAndValues); // one prompt is left, for three rows
+      expect(await gatheredBy([2, 0, 1])).toBe(keysAndValues);
+      session.dispose();
+      model.dispose();
+    }));
+});
+
+it('shares the prompts of equally many rows', () => {
+  expect(sharedPrompts([0, 1, 2])).toEqual([0, 1, 2]);
+  expect(sharedPrompts([4, 4, 4, 7, 7, 7])).toEqual([4, 7]);
+  expect(sharedPrompts([4, 4, 7, 7, 7, 7])).toEqual([4, 7, 7]);
+  expect(sharedPrompts([4, 7, 7])).toEqual([4, 7, 7]);
+  expect(sharedPrompts([4, 7, 4])).toEqual([4, 7, 4]);
+  expect(sharedPrompts([5])).toEqual([5]);
+});
 
 describe.each([
   { family: 'OPT', make: (engine: Engine) => toyOpt({}, { engine }) },
@@ -125,14 +131,15 @@ describe.each([
     onCpuBackend(async () => {
       const engine = eagerEngine({ recordKernels: true });
       const model = await make(engine);
-      for (const [prompts, queries, steps] of [
-        [[''], 0, 1],
-        [['abc', ''], 2, 3],
-        [['abcdefg', 'hi', 'jklm', '', 'x'], 7, 2],
+      for (const [prompts, queries, beams, steps] of [
+        [[''], 0, 1, 1],
+        [['abc', ''], 2, 3, 3],
+        [['abcdefg', 'hi', 'jklm', '', 'x'], 7, 2, 2],
       ] as const) {
         const visualPrompt = queries > 0 ? spread<Rank.R3>([prompts.length, queries, model.embeddingWidth], 3) : undefined;
         const session = model.startDecoding(visualPrompt, prompts);
         await startOf(session);
+        session.reorder(prompts.flatMap((_, row) => Array.from({ length: beams }, () => row)));
         for (let step = 0; step < steps; step++) await stepOf(session);
         const tokens = { ids: prompts.map(() => [1, 70, 80]), mask: prompts.map(() => [1, 1, 1]) };
         if (model.architecture === 'decoder-only') await model.forward(visualPrompt, tokens);
@@ -181,7 +188,9 @@ describe.each([
 it('refuses a loss: gradients go through tensors', async () => {
   const batch = { prompts: ['a'], targets: ['b'] };
   const opt = await toyOpt({}, { engine: eagerEngine() });
-  expect(() => opt.loss(undefined, batch)).toThrowErrorMatchingInlineSnapshot(`[ResourceError: The OPT language model has its weights in an engine (eager tfjs), but gradients need them all as tensors in memory. Make it without the engine option to train it.]`);
+  expect(() => opt.loss(undefined, batch)).toThrowErrorMatchingInlineSnapshot(
+    `[ResourceError: The OPT language model has its weights in an engine (eager tfjs), but gradients need them all as tensors in memory. Make it without the engine option to train it.]`,
+  );
   const t5 = await toyT5({}, { engine: eagerEngine() });
   expect(() => t5.loss(undefined, batch)).toThrow('The T5 language model has its weights in an engine (eager tfjs)');
   opt.dispose();

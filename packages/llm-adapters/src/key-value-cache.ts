@@ -48,3 +48,21 @@ export class KeyValueCache {
     this.#layers.length = 0;
   }
 }
+
+/**
+ * The prompts of equally many rows each, as few as possible.
+ *
+ * @example
+ * sharedPrompts([4, 4, 4, 7, 7, 7]); // [4, 7], for three beams each
+ * sharedPrompts([4, 4, 7, 7, 7, 7]); // [4, 7, 7], for two each
+ */
+export function sharedPrompts(promptOf: readonly number[]): number[] {
+  const starts = promptOf.flatMap((prompt, row) => (row > 0 && promptOf[row - 1] === prompt ? [] : [row]));
+  const runs = starts.map((start, index) => (starts[index + 1] ?? promptOf.length) - start);
+  const beams = runs.reduce(greatestCommonDivisor);
+  return promptOf.filter((_, row) => row % beams === 0);
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+}

@@ -8,7 +8,7 @@ import { BlockWeights } from './model-weights.ts';
 import { type OptBlocks, optTensors, placeOpt } from './opt-blocks.ts';
 import type { OptConfig } from './opt-config.ts';
 import { optAttentionBias, optFeatures, optInput, optLayer, optNextLogits, type OptParams, optPositions } from './opt-decoder.ts';
-import type { OptCache, OptForward, OptForwardOptions, OptRunner } from './opt-runner.ts';
+import type { DecodingRows, OptCache, OptForward, OptForwardOptions, OptRunner } from './opt-runner.ts';
 import { type InputPositions, lastPosition, placeVisualPrompt, type PromptLayout } from './prompt.ts';
 
 /** OPT layer by layer, on the current tfjs backend, with weights that stay in memory or stream. */
@@ -76,7 +76,7 @@ class OptBlockCache implements OptCache {
   advance(
     positions: InputPositions,
     visualPrompt: Tensor3D | undefined,
-    mask: readonly (readonly number[])[],
+    { mask }: DecodingRows,
     options: PassOptions,
   ): Promise<Tensor2D> {
     const { tokens, input, layers, output } = this.#blocks;

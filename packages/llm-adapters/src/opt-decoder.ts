@@ -15,6 +15,7 @@ import type { Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
 import { causalMask, hasPadding, hostRows, tensorOf } from './host-tensors.ts';
 import type { KeysAndValues } from './key-value-cache.ts';
 import type { OptConfig } from './opt-config.ts';
+import { attendShared } from './shared-attention.ts';
 
 /**
  * OPT as pure functions. Axes: `batch`, `tokens` (new positions), `keys` (cached and new positions), `width`.
@@ -118,7 +119,8 @@ export function optAttentionBias(mask: readonly (readonly number[])[], tokens: n
  *
  * @param hidden - `[batch, tokens, width]`
  * @param past - Keys and values of the positions before, for incremental decoding.
- * @returns the next hidden state `[batch, tokens, width]`, and keys and values of all positions.
+ * @param prompt - Keys and values of positions before those, shared by beams; see {@link attendShared}. Needs a bias.
+ * @returns the next hidden state `[batch, tokens, width]`, and keys and values of all positions but the shared ones.
  */
 export function optLayer(
   params: OptLayerParams,
@@ -126,6 +128,7 @@ export function optLayer(
   hidden: Tensor3D,
   bias?: Tensor4D,
   past?: KeysAndValues,
+  prompt?: KeysAndValues,
 ): { hidden: Tensor3D } & KeysAndValues {
   const { heads, normBefore, normEpsilon } = config;
   return tidy(() => {
@@ -136,7 +139,9 @@ export function optLayer(
     const key = past ? tf.concat([past.key, newKey], 2) : newKey; // [batch, heads, keys, headWidth]
     const value = past ? tf.concat([past.value, newValue], 2) : newValue; // [batch, heads, keys, headWidth]
     const scale = (config.width / heads) ** -0.5;
-    const read = mergeHeads(attend(query, key, value, { scale, bias })); // [batch, tokens, width]
+    const attendedTo =
+      prompt && bias ? attendShared(query, prompt, { key, value }, { scale, bias }) : attend(query, key, value, { scale, bias }); // [batch, heads, tokens, headWidth]
+    const read = mergeHeads(attendedTo); // [batch, tokens, width]
     const sum: Tensor3D = tf.add(hidden, linear(params.output, read)); // [batch, tokens, width]
     const middle = normBefore ? sum : layerNorm(params.attentionNorm, sum, normEpsilon);
     return { hidden: feedForward(params, config, middle), key, value };

@@ -11,7 +11,7 @@ import {
 import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 import type { PassOptions } from './decoding-session.ts';
 import { embeddingInputs } from './embedding-inputs.ts';
-import { emptyKeysAndValues, EngineCache } from './engine-cache.ts';
+import { emptyKeysAndValues, EngineCache, PromptCache } from './engine-cache.ts';
 import { engineFunction, EngineWeights, gradientsNeedTensors } from './engine-weights.ts';
 import { causalMask } from './host-tensors.ts';
 import type { OptConfig } from './opt-config.ts';
@@ -26,15 +26,17 @@ import {
   type OptStepOutputs,
   optStepSpecs,
 } from './opt-functions.ts';
-import type { OptCache, OptForward, OptForwardOptions, OptRunner } from './opt-runner.ts';
+import type { DecodingRows, OptCache, OptForward, OptForwardOptions, OptRunner } from './opt-runner.ts';
 import type { InputPositions, PromptLayout } from './prompt.ts';
 import { assertTokenIds } from './token-table.ts';
+
+type StepFunction = EngineFunction<OptParams, OptStepInputs, OptStepOutputs>;
 
 /** OPT as whole functions in an engine, which keeps the weights. */
 export class OptEngineRunner extends EngineWeights implements OptRunner {
   readonly #engine: Engine;
   readonly #config: OptConfig;
-  readonly #step: EngineFunction<OptParams, OptStepInputs, OptStepOutputs>;
+  readonly #step: StepFunction;
   readonly #pass: EngineFunction<OptParams, OptInputs, OptPassOutputs>;
 
   constructor(params: Described<OptParams>, config: OptConfig, engine: Engine) {
@@ -78,43 +80,51 @@ export class OptEngineRunner extends EngineWeights implements OptRunner {
   }
 }
 
-/** A cache in the engine. */
+/** Caches in the engine: of the prompts, which beams share, and of what each row has said since. */
 class OptEngineCache implements OptCache {
-  readonly #step: EngineFunction<OptParams, OptStepInputs, OptStepOutputs>;
+  readonly #step: StepFunction;
   readonly #config: OptConfig;
-  readonly #cache: EngineCache;
+  readonly #promptCache: PromptCache;
+  readonly #ownCache: EngineCache;
 
-  constructor(engine: Engine, step: EngineFunction<OptParams, OptStepInputs, OptStepOutputs>, config: OptConfig) {
+  constructor(engine: Engine, step: StepFunction, config: OptConfig) {
     this.#step = step;
     this.#config = config;
-    this.#cache = new EngineCache(engine);
+    this.#promptCache = new PromptCache(engine);
+    this.#ownCache = new EngineCache(engine);
   }
 
   advance(
     positions: InputPositions,
     visualPrompt: Tensor3D | undefined,
-    mask: readonly (readonly number[])[],
+    { mask, promptOf }: DecodingRows,
     options: PassOptions,
   ): Promise<Tensor2D> {
     const { layers, heads, width } = this.#config;
+    const nothing = emptyKeysAndValues(layers, [mask.length, heads, width / heads]);
     return withTensorScope(async (scope) => {
       const inputs = optInputs(scope, positions, visualPrompt, mask, this.#config);
-      const logits = await this.#cache.use(async (kept) => {
-        const past = kept.length > 0 ? kept : emptyKeysAndValues(layers, [mask.length, heads, width / heads]);
-        const next = await this.#step.run({ ...inputs, past }, options);
-        this.#cache.replace(next.cache);
-        return next.logits;
-      });
-      return outputsToTensors<Tensor2D>(logits); // [batch, vocab]
+      const logits = await this.#promptCache.use(promptOf, (shared) =>
+        this.#ownCache.use(async (own) => {
+          const prompt = shared.length > 0 ? shared : nothing;
+          const past = own.length > 0 ? own : nothing;
+          const next = await this.#step.run({ ...inputs, prompt, past }, options);
+          if (shared.length > 0) this.#ownCache.replace(next.cache);
+          else this.#promptCache.replace(next.cache, promptOf.length);
+          return next.logits;
+        }),
+      );
+      return outputsToTensors<Tensor2D>(logits); // [rows, vocab]
     });
   }
 
   reorder(rows: readonly number[]): void {
-    this.#cache.reorder(rows);
+    this.#ownCache.reorder(rows);
   }
 
   dispose(): void {
-    this.#cache.dispose();
+    this.#promptCache.dispose();
+    this.#ownCache.dispose();
   }
 }
 

@@ -30,19 +30,26 @@ export interface OptRunner extends ModelWeights {
   forward(layout: PromptLayout, visualPrompt: Tensor3D | undefined, options: OptForwardOptions): Promise<OptForward>;
 }
 
+/** What decoding knows of its rows. */
+export interface DecodingRows {
+  /** Of all positions so far, the new ones last: 1 = real, 0 = padding. `[rows][keys]` */
+  readonly mask: readonly (readonly number[])[];
+  /** The prompt that each row continues. */
+  readonly promptOf: readonly number[];
+}
+
 /** The keys and values of the positions so far, and the model that adds to them. */
 export interface OptCache {
   /**
-   * Sends new positions through the model.
+   * Sends new positions through the model: the prompts first, then what each row says.
    *
-   * @param visualPrompt - `[batch, queries, embeddingWidth]`, if there are queries among them. Stays the caller's.
-   * @param mask - Of all positions so far, the new ones last, `[batch][keys]`.
-   * @returns logits after the last position, `[batch, vocab]`, the caller's.
+   * @param visualPrompt - `[rows, queries, embeddingWidth]`, if there are queries among them. Stays the caller's.
+   * @returns logits after the last position, `[rows, vocab]`, the caller's.
    */
   advance(
     positions: InputPositions,
     visualPrompt: Tensor3D | undefined,
-    mask: readonly (readonly number[])[],
+    rows: DecodingRows,
     options: PassOptions,
   ): Promise<Tensor2D>;
   /** Row `i` becomes a copy of the old row `rows[i]`. */

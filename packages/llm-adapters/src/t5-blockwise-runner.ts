@@ -2,7 +2,7 @@ import { type Described, runBlocks, type TensorScope, type WeightBudget, withTen
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 import type { PassOptions } from './decoding-session.ts';
-import { KeyValueCache } from './key-value-cache.ts';
+import { KeyValueCache, sharedPrompts } from './key-value-cache.ts';
 import { BlockWeights } from './model-weights.ts';
 import { placeVisualPrompt, type PromptLayout } from './prompt.ts';
 import { placeT5, type T5Blocks, t5Tensors } from './t5-blocks.ts';
@@ -18,7 +18,7 @@ import {
   type T5Params,
 } from './t5-decoder.ts';
 import { t5EncoderBias, t5EncoderLayer, type T5EncoderLayerParams, t5StackOutput } from './t5-encoder.ts';
-import type { T5Caches, T5Forward, T5ForwardOptions, T5Positions, T5Runner } from './t5-runner.ts';
+import type { T5Caches, T5DecodingRows, T5Forward, T5ForwardOptions, T5Runner } from './t5-runner.ts';
 
 /** T5 layer by layer, on the current tfjs backend, with weights that stay in memory or stream. */
 export class T5BlockwiseRunner extends BlockWeights implements T5Runner {
@@ -84,6 +84,10 @@ class T5BlockCaches implements T5Caches {
   readonly #crossCache: KeyValueCache = new KeyValueCache();
   /** The encoder's output, until the first token's pass has made keys and values of it. */
   #encoded: Tensor3D | undefined;
+  /** Of each prompt, `[prompts][positions]`. */
+  #encoderMask: readonly (readonly number[])[] = [];
+  /** The prompt of each row of the cross cache. */
+  #crossPrompts: readonly number[] = [];
 
   constructor(blocks: T5Blocks, config: T5Config) {
     this.#blocks = blocks;
@@ -92,10 +96,12 @@ class T5BlockCaches implements T5Caches {
 
   async encode(layout: PromptLayout, visualPrompt: Tensor3D | undefined, options: PassOptions): Promise<void> {
     this.#encoded = await encode(this.#blocks, this.#config, layout, visualPrompt, options); // [rows, positions, width]
+    this.#encoderMask = layout.mask;
+    this.#crossPrompts = layout.mask.map((_, row) => row);
   }
 
   /** The first time each layer also computes keys and values of the encoder's output, so that streamed weights are read once for both. */
-  advance(tokenIds: readonly number[], { keys, encoderMask }: T5Positions, options: PassOptions): Promise<Tensor2D> {
+  advance(tokenIds: readonly number[], { keys, promptOf }: T5DecodingRows, options: PassOptions): Promise<Tensor2D> {
     const { decoderTokens, decoder, head, headIsTied } = this.#blocks;
     const config = this.#config;
     return withTensorScope(async (scope) => {
@@ -103,6 +109,7 @@ class T5BlockCaches implements T5Caches {
       this.#encoded = undefined;
       const ids = tokenIds.map((id) => [id]);
       const embeddings = scope.own(await decoderTokens.lookUp(ids, options)); // [rows, 1, width]
+      const encoderMask = this.#bringPrompts(promptOf).map((prompt) => this.#encoderMask[prompt]!);
       const bias = await decoder.stack.use((stack) => t5DecoderBias(stack, config, { tokens: 1, keys }, encoderMask), options);
       ownBias(scope, bias);
       const step = (params: T5DecoderLayerParams, state: Tensor3D, index: number): Tensor3D => {
@@ -118,14 +125,23 @@ class T5BlockCaches implements T5Caches {
     });
   }
 
-  reorder(rows: readonly number[], { samePrompts }: { readonly samePrompts: boolean }): void {
+  reorder(rows: readonly number[]): void {
     this.#selfCache.reorder(rows);
-    if (!samePrompts) this.#crossCache.reorder(rows);
   }
 
   dispose(): void {
     this.#selfCache.dispose();
     this.#crossCache.dispose();
+  }
+
+  /** Brings the cross cache's rows into the order of these prompts, of which each is there once for all its beams. */
+  #bringPrompts(promptOf: readonly number[]): readonly number[] {
+    const wanted = sharedPrompts(promptOf);
+    if (wanted.join() !== this.#crossPrompts.join()) {
+      this.#crossCache.reorder(wanted.map((prompt) => this.#crossPrompts.indexOf(prompt)));
+      this.#crossPrompts = wanted;
+    }
+    return wanted;
   }
 }
 

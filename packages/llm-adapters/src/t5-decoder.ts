@@ -58,7 +58,7 @@ export interface T5Params {
 /** What the decoder's attention scores get added. */
 export interface T5DecoderBias {
   readonly self: Tensor4D; //   [batch or 1, heads, tokens, keys]: positions, causal mask, padding of the targets
-  readonly cross?: Tensor4D; // [batch, 1, 1, encoder tokens]: padding of the encoder's text; no positions
+  readonly cross?: Tensor4D; // [prompts, 1, 1, encoder tokens]: padding of the encoder's text; no positions
 }
 
 /** How far the decoder's last `tokens` positions are behind the keys, in buckets. @returns int32 `[tokens, keys]` */
@@ -105,7 +105,8 @@ export function t5CrossKeysAndValues(params: T5CrossParams, config: T5Config, en
  * One block: self-attention, cross-attention, feed-forward, each normed before and added after.
  *
  * @param hidden - `[batch, tokens, width]`
- * @param encoded - Keys and values of the encoder's output, from {@link t5CrossKeysAndValues}.
+ * @param encoded - Keys and values of the encoder's output, from {@link t5CrossKeysAndValues}: of each row, or of each prompt where
+ *   all have equally many rows, one after the other. `bias.cross` goes with them.
  * @param past - Keys and values of the decoder's positions before, for incremental decoding.
  * @returns the next hidden state `[batch, tokens, width]`, and self-attention's keys and values of all positions.
  */
@@ -124,7 +125,9 @@ export function t5DecoderLayer(
     const value = past ? tf.concat([past.value, added.value], 2) : added.value; // [batch, heads, keys, headWidth]
     const afterSelf: Tensor3D = tf.add(hidden, t5Attention(params.attention, config, normed, { key, value }, bias.self)); // [batch, tokens, width]
     const normedAgain = rmsNorm(params.crossAttentionNorm, afterSelf, config.normEpsilon);
-    const afterCross: Tensor3D = tf.add(afterSelf, t5Attention(params.crossAttention, config, normedAgain, encoded, bias.cross)); // [batch, tokens, width]
+    const byPrompt = tf.reshape(normedAgain, [encoded.key.shape[0], -1, config.width]) as Tensor3D; // [prompts, beams · tokens, width]
+    const read = t5Attention(params.crossAttention, config, byPrompt, encoded, bias.cross); // [prompts, beams · tokens, width]
+    const afterCross = tf.add(afterSelf, tf.reshape(read, hidden.shape)) as Tensor3D; // [batch, tokens, width]
     return { hidden: t5FeedForward(params.feedForward, params.feedForwardNorm, config, afterCross), key, value };
   });
 }

@@ -11,9 +11,10 @@ import {
 import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 import type { PassOptions } from './decoding-session.ts';
 import { embeddingInputs } from './embedding-inputs.ts';
-import { emptyKeysAndValues, EngineCache } from './engine-cache.ts';
+import { emptyKeysAndValues, EngineCache, PromptCache } from './engine-cache.ts';
 import { engineFunction, EngineWeights, gradientsNeedTensors } from './engine-weights.ts';
 import { causalMask, hostRows, paddingMask } from './host-tensors.ts';
+import { sharedPrompts } from './key-value-cache.ts';
 import type { PromptLayout } from './prompt.ts';
 import type { T5Config } from './t5-config.ts';
 import { allReal, t5DecoderBuckets, type T5Params } from './t5-decoder.ts';
@@ -35,7 +36,7 @@ import {
   type T5PassOutputs,
   t5PassSpecs,
 } from './t5-functions.ts';
-import type { T5Caches, T5Forward, T5ForwardOptions, T5Positions, T5Runner } from './t5-runner.ts';
+import type { T5Caches, T5DecodingRows, T5Forward, T5ForwardOptions, T5Runner } from './t5-runner.ts';
 import { assertTokenIds } from './token-table.ts';
 
 type EncodeFunction = EngineFunction<T5EncodeParams, T5EncodeInputs, ReturnType<typeof t5Encode>>;
@@ -108,44 +109,44 @@ export class T5EngineRunner extends EngineWeights implements T5Runner {
   }
 }
 
-/** Caches in the engine. */
+/** Caches in the engine: what the encoder said of the prompts, which beams share, and what each row has said. */
 class T5EngineCaches implements T5Caches {
   readonly #encode: EncodeFunction;
   readonly #decode: DecodeFunction;
   readonly #config: T5Config;
+  readonly #crossCache: PromptCache;
   readonly #selfCache: EngineCache;
-  readonly #crossCache: EngineCache;
+  /** Of each prompt, `[prompts][positions]`. */
+  #encoderMask: readonly (readonly number[])[] = [];
 
   constructor(engine: Engine, encode: EncodeFunction, decode: DecodeFunction, config: T5Config) {
     this.#encode = encode;
     this.#decode = decode;
     this.#config = config;
+    this.#crossCache = new PromptCache(engine);
     this.#selfCache = new EngineCache(engine);
-    this.#crossCache = new EngineCache(engine);
   }
 
-  encode(layout: PromptLayout, visualPrompt: Tensor3D | undefined, options: PassOptions): Promise<void> {
-    return withTensorScope(async (scope) => {
-      const inputs = encodeInputs(scope, layout, visualPrompt, this.#config);
-      await this.#crossCache.use(async () => {
-        const { cross } = await this.#encode.run(inputs, options);
-        this.#crossCache.replace(cross);
-      });
-    });
+  async encode(layout: PromptLayout, visualPrompt: Tensor3D | undefined, options: PassOptions): Promise<void> {
+    const { cross } = await withTensorScope((scope) =>
+      this.#encode.run(encodeInputs(scope, layout, visualPrompt, this.#config), options),
+    );
+    this.#crossCache.replace(cross, layout.mask.length);
+    this.#encoderMask = layout.mask;
   }
 
-  async advance(tokenIds: readonly number[], { keys, encoderMask }: T5Positions, options: PassOptions): Promise<Tensor2D> {
+  async advance(tokenIds: readonly number[], { keys, promptOf }: T5DecodingRows, options: PassOptions): Promise<Tensor2D> {
     const { decoderLayers, heads, headWidth } = this.#config;
     const rows = tokenIds.length;
     const inputs = decodeInputs(
       tokenIds.map((id) => [id]),
       allReal(rows, keys),
-      encoderMask,
+      sharedPrompts(promptOf).map((prompt) => this.#encoderMask[prompt]!),
       this.#config,
     );
-    const logits = await this.#crossCache.use((cross) =>
-      this.#selfCache.use(async (kept) => {
-        const past = kept.length > 0 ? kept : emptyKeysAndValues(decoderLayers, [rows, heads, headWidth]);
+    const logits = await this.#crossCache.use(promptOf, (cross) =>
+      this.#selfCache.use(async (own) => {
+        const past = own.length > 0 ? own : emptyKeysAndValues(decoderLayers, [rows, heads, headWidth]);
         const next = await this.#decode.run({ ...inputs, cross, past }, options);
         this.#selfCache.replace(next.cache);
         return next.logits;
@@ -154,14 +155,13 @@ class T5EngineCaches implements T5Caches {
     return outputsToTensors<Tensor2D>(logits); // [rows, vocab]
   }
 
-  reorder(rows: readonly number[], { samePrompts }: { readonly samePrompts: boolean }): void {
+  reorder(rows: readonly number[]): void {
     this.#selfCache.reorder(rows);
-    if (!samePrompts) this.#crossCache.reorder(rows);
   }
 
   dispose(): void {
-    this.#selfCache.dispose();
     this.#crossCache.dispose();
+    this.#selfCache.dispose();
   }
 }
 

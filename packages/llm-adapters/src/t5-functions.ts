@@ -21,7 +21,8 @@ import type { T5StackParams } from './t5-layers.ts';
  * T5 as whole functions, for an engine: the same layers that eager code calls one by one. They are traced once for all
  * sizes, so that nothing may depend on a size; what depends on ids and masks comes in as numbers.
  *
- * Axes: `batch`, `encoderTokens`, `tokens` (new positions of the decoder), `past` (its positions before them).
+ * Axes: `batch`, `encoderTokens`, `tokens` (new positions of the decoder); in steps `prompts`, of `beams` rows each, and `past` (positions
+ * before the new ones).
  */
 
 /** What encodes a prompt, as far as the decoder's keys and values of it. */
@@ -46,18 +47,18 @@ export interface T5EncodeInputs extends EmbeddingInputs {
 
 /** New positions of the decoder. */
 export interface T5DecodeInputs {
-  readonly ids: Tensor2D; // int32 [batch, tokens]
+  readonly ids: Tensor2D; // int32 [prompts · beams, tokens]
   readonly buckets: Tensor2D; // int32 [tokens, past + tokens]
-  readonly bias: Tensor4D; // [batch, 1, tokens, past + tokens], the causal mask
-  readonly crossBias: Tensor4D; // [batch, 1, 1, encoderTokens], the padding mask of the prompt
-  readonly cross: readonly KeysAndValues[]; // of each layer, [batch, heads, encoderTokens, headWidth]
-  readonly past: readonly KeysAndValues[]; // of each layer, [batch, heads, past, headWidth]
+  readonly bias: Tensor4D; // [prompts · beams, 1, tokens, past + tokens], the causal mask
+  readonly crossBias: Tensor4D; // [prompts, 1, 1, encoderTokens], the padding mask of the prompts
+  readonly cross: readonly KeysAndValues[]; // of each layer, [prompts, heads, encoderTokens, headWidth]
+  readonly past: readonly KeysAndValues[]; // of each layer, [prompts · beams, heads, past, headWidth]
 }
 
 /** What follows new positions. */
 export interface T5DecodeOutputs {
-  readonly logits: Tensor2D; // [batch, vocab], of the last position
-  readonly cache: readonly KeysAndValues[]; // of each layer, [batch, heads, past + tokens, headWidth]
+  readonly logits: Tensor2D; // [prompts · beams, vocab], of the last position
+  readonly cache: readonly KeysAndValues[]; // of each layer, [prompts · beams, heads, past + tokens, headWidth]
 }
 
 /** Whole sequences. */
@@ -149,7 +150,7 @@ function decoderLayers(
 /** What {@link t5Encode} takes. */
 export function t5EncodeSpecs(config: T5Config): InputSpecs<T5EncodeInputs> {
   return {
-    ...embeddingSpecs(config.width, 'encoderTokens'),
+    ...embeddingSpecs(config.width, 'batch', 'encoderTokens'),
     buckets: { shape: ['encoderTokens', 'encoderTokens'], dtype: 'int32' },
     bias: { shape: ['batch', 1, 1, 'encoderTokens'] },
   };
@@ -157,17 +158,18 @@ export function t5EncodeSpecs(config: T5Config): InputSpecs<T5EncodeInputs> {
 
 /** What {@link t5Decode} takes. */
 export function t5DecodeSpecs({ heads, headWidth, decoderLayers: layers }: T5Config): InputSpecs<T5DecodeInputs> {
-  const cached = (keys: string): { key: { shape: (string | number)[] }; value: { shape: (string | number)[] } } => {
-    const shape = ['batch', heads, keys, headWidth];
-    return { key: { shape }, value: { shape } };
+  const rows = 'prompts * beams';
+  const cached = (batch: string, keys: string): InputSpecs<readonly KeysAndValues[]> => {
+    const shape = [batch, heads, keys, headWidth];
+    return Array.from({ length: layers }, () => ({ key: { shape }, value: { shape } }));
   };
   return {
-    ids: { shape: ['batch', 'tokens'], dtype: 'int32' },
+    ids: { shape: [rows, 'tokens'], dtype: 'int32' },
     buckets: { shape: ['tokens', 'past + tokens'], dtype: 'int32' },
-    bias: { shape: ['batch', 1, 'tokens', 'past + tokens'] },
-    crossBias: { shape: ['batch', 1, 1, 'encoderTokens'] },
-    cross: Array.from({ length: layers }, () => cached('encoderTokens')),
-    past: Array.from({ length: layers }, () => cached('past')),
+    bias: { shape: [rows, 1, 'tokens', 'past + tokens'] },
+    crossBias: { shape: ['prompts', 1, 1, 'encoderTokens'] },
+    cross: cached('prompts', 'encoderTokens'),
+    past: cached(rows, 'past'),
   };
 }
 

@@ -41,12 +41,12 @@ export interface T5Runner extends ModelWeights {
   ): Promise<T5Forward>;
 }
 
-/** What a pass of the decoder is about, besides its tokens. */
-export interface T5Positions {
+/** What decoding knows of its rows. */
+export interface T5DecodingRows {
   /** Decoder positions so far, the new one included. */
   readonly keys: number;
-  /** Of the encoder's text of each row, `[rows][encoder tokens]`. */
-  readonly encoderMask: readonly (readonly number[])[];
+  /** The prompt that each row continues. */
+  readonly promptOf: readonly number[];
 }
 
 /** Keys and values of the decoder's positions so far and of the encoder's output, and the model that makes them. */
@@ -54,11 +54,8 @@ export interface T5Caches {
   /** Runs the encoder; called once, first. @param visualPrompt - Stays the caller's. */
   encode(layout: PromptLayout, visualPrompt: Tensor3D | undefined, options: PassOptions): Promise<void>;
   /** Sends one token a row through the decoder. @returns logits after it, `[rows, vocab]`, the caller's. */
-  advance(tokenIds: readonly number[], positions: T5Positions, options: PassOptions): Promise<Tensor2D>;
-  /**
-   * Row `i` becomes a copy of the old row `rows[i]`.
-   * @param options.samePrompts - Each row continues the prompt that its place continued before: the encoder's part stays as it is.
-   */
-  reorder(rows: readonly number[], options: { readonly samePrompts: boolean }): void;
+  advance(tokenIds: readonly number[], rows: T5DecodingRows, options: PassOptions): Promise<Tensor2D>;
+  /** Row `i` becomes a copy of the old row `rows[i]`. */
+  reorder(rows: readonly number[]): void;
   dispose(): void;
 }

@@ -47,16 +47,12 @@ export class T5DecodingSession extends CachedSession {
 
   protected override runTokens(tokenIds: readonly number[], options: PassOptions): Promise<Tensor2D> {
     this.#length++;
-    const encoderMask = this.#promptOf.map((prompt) => this.#layout.mask[prompt]!);
-    return this.#caches.advance(tokenIds, { keys: this.#length, encoderMask }, options);
+    return this.#caches.advance(tokenIds, { keys: this.#length, promptOf: this.#promptOf }, options);
   }
 
   protected override reorderCaches(rows: readonly number[]): void {
-    const before = this.#promptOf;
-    this.#promptOf = rows.map((row) => before[row]!);
-    // Beams of one prompt share what the encoder said: nothing to copy when they only change places.
-    const samePrompts = rows.length === before.length && this.#promptOf.every((prompt, row) => prompt === before[row]);
-    this.#caches.reorder(rows, { samePrompts });
+    this.#caches.reorder(rows);
+    this.#promptOf = rows.map((row) => this.#promptOf[row]!);
   }
 
   protected override disposeCaches(): void {
