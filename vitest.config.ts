@@ -9,6 +9,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['packages/*/src/**/*.test.ts'],
+          globalSetup: ['testing/src/compiler-cache.ts'],
           setupFiles: ['testing/src/setup.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
@@ -19,7 +20,7 @@ export default defineConfig({
         test: {
           name: 'suites',
           include: ['testing/suites/**/*.test.ts'],
-          globalSetup: ['testing/suites/build-packages.ts'],
+          globalSetup: ['testing/src/compiler-cache.ts', 'testing/suites/build-packages.ts'],
           testTimeout: 300_000,
           hookTimeout: 300_000,
         },
