@@ -1,4 +1,5 @@
 import { answerCommand } from './commands/answer.ts';
+import { benchCommand } from './commands/bench.ts';
 import { captionCommand } from './commands/caption.ts';
 import { embedCommand } from './commands/embed.ts';
 import { inspectCommand } from './commands/inspect.ts';
@@ -13,7 +14,15 @@ import { COMMON_OPTIONS } from './session.ts';
 export type { ExitCode } from './exit-code.ts';
 export type { Streams } from './output.ts';
 
-const COMMANDS: readonly Command[] = [captionCommand, answerCommand, matchCommand, embedCommand, searchCommand, inspectCommand];
+const COMMANDS: readonly Command[] = [
+  captionCommand,
+  answerCommand,
+  matchCommand,
+  embedCommand,
+  searchCommand,
+  inspectCommand,
+  benchCommand,
+];
 
 /**
  * The `blip2` command.

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { type Blip2, estimateBlip2, loadBlip2 } from 'blip2/node';
+import { type Blip2, estimateBlip2, loadBlip2, type PartEngines } from 'blip2/node';
 import { openCheckpoint } from '@blip2/checkpoints/node';
 import { type Checkpoint, ResourceError, UnsupportedBackendError } from '@blip2/core';
 import { chooseEnginesFor, ENGINE_OPTIONS, type EngineOptionTable, isEager } from './engine-options.ts';
@@ -46,11 +46,19 @@ const SLOW_SECONDS = 10 * 60;
 /** Estimates above this are worth a line before the work starts. */
 const NOTICE_SECONDS = 20;
 
+/** What a verb wants of a model. */
+export interface ModelUse {
+  /** Whether the language model will write. */
+  readonly writesText: boolean;
+  /** Engines that were chosen before. @default those that the command line asks for */
+  readonly engine?: PartEngines;
+}
+
 /** Chooses engine and backend, says what the work will cost where that is much, and loads the model. */
-export async function loadModel(values: CommonValues, session: Session, use: { readonly writesText: boolean }): Promise<Blip2> {
+export async function loadModel(values: CommonValues, session: Session, use: ModelUse): Promise<Blip2> {
   const name = requireModel(values);
   const { output, abortSignal } = session;
-  const engine = await chooseEnginesFor(values, output);
+  const engine = use.engine ?? (await chooseEnginesFor(values, output));
   await useBackend(values.backend);
   const onProgress = progressListener(output);
   const { revision, offline } = values;
@@ -71,9 +79,9 @@ async function warnOfSlowness(
   checkpoint: Checkpoint,
   { backend, allowSlow }: CommonValues,
   output: Output,
-  use: { readonly writesText: boolean },
+  { writesText }: ModelUse,
 ): Promise<void> {
-  const estimate = await estimateBlip2(checkpoint, { backend, ...use });
+  const estimate = await estimateBlip2(checkpoint, { backend, writesText });
   if (estimate.secondsPerImage > SLOW_SECONDS && !allowSlow) {
     throw new ResourceError(
       `${estimate.summary} That is unlikely to be worth it. Take the compiled engine or a smaller model, or pass --allow-slow to start anyway.`,
