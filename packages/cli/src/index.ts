@@ -1,6 +1,7 @@
 import { answerCommand } from './commands/answer.ts';
 import { benchCommand } from './commands/bench.ts';
 import { captionCommand } from './commands/caption.ts';
+import { convertCommand } from './commands/convert.ts';
 import { embedCommand } from './commands/embed.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { matchCommand } from './commands/match.ts';
@@ -21,6 +22,7 @@ const COMMANDS: readonly Command[] = [
   embedCommand,
   searchCommand,
   inspectCommand,
+  convertCommand,
   benchCommand,
 ];
 
@@ -56,7 +58,7 @@ export async function main(
       streams.out.write(commandHelp(command));
       return 0;
     }
-    const { values, positionals } = parseCommandLine(rest, { ...command.options, ...COMMON_OPTIONS });
+    const { values, positionals } = parseCommandLine(rest, { ...COMMON_OPTIONS, ...command.options });
     return await command.run(positionals, values as never, {
       output,
       abortSignal: options.abortSignal ?? new AbortController().signal,
@@ -75,5 +77,7 @@ function overview(): string {
 }
 
 function commandHelp({ usage, description, options }: Command): string {
-  return `${description}\n\n  blip2 ${usage}\n\nOptions:\n${describeOptions(options)}\n\nOptions of every verb:\n${describeOptions(COMMON_OPTIONS)}\n`;
+  // A verb's own option takes the place of a common one of that name.
+  const common = Object.fromEntries(Object.entries(COMMON_OPTIONS).filter(([name]) => !Object.hasOwn(options, name)));
+  return `${description}\n\n  blip2 ${usage}\n\nOptions:\n${describeOptions(options)}\n\nOptions of every verb:\n${describeOptions(common)}\n`;
 }
