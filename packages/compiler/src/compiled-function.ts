@@ -69,13 +69,20 @@ export class CompiledFunction<Inputs, Outputs> implements PreparedFunction<Input
     this.#refuseRest(given);
     const shaped = this.#signature.inputs.map(({ name, axes }, index) => ({ name, axes, shape: leaves[index]!.shape }));
     const sizes = bindAxes(shaped, this.name);
-    const values = await Promise.all(leaves.map(toRuntimeValue));
     const requests = this.#outputs.map(({ path, name }, index) => ({
       name,
       shape: this.#signature.outputAxes[index]!.map((axis) => evaluateAxis(axis, sizes)),
       into: options.into?.get(path),
     }));
-    const results = await untilAborted(this.#session.run(values, requests, options), options.abortSignal);
+    const borrowed: RuntimeTensor[] = [];
+    let running: Promise<RuntimeTensor[]>;
+    try {
+      const values = await Promise.all(leaves.map((leaf) => this.#toRuntimeValue(leaf, borrowed)));
+      running = this.#session.run(values, requests, options);
+    } finally {
+      for (const tensor of borrowed) tensor.dispose(); // the run holds them from its beginning on
+    }
+    const results = await untilAborted(running, options.abortSignal);
     return mapTree(this.#signature.outputs, (_, index) => results[index], isName) as EngineOutputs<Outputs>;
   }
 
@@ -103,6 +110,18 @@ export class CompiledFunction<Inputs, Outputs> implements PreparedFunction<Input
     throw new InputError(`${this.name}: ${name} is ${type}, expected ${dtype}. Convert it with tf.cast.`);
   }
 
+  /**
+   * Tensors of tfjs on the same GPU go as they are, others come as values; what ONNX Runtime made goes back as it is.
+   * @param borrowed - Takes what is to be disposed once the run has it.
+   */
+  async #toRuntimeValue(value: Tensor | RuntimeValue, borrowed: RuntimeTensor[]): Promise<RuntimeValue> {
+    if (!(value instanceof Tensor)) return value;
+    const tensor = this.#session.borrow(value);
+    if (tensor === undefined) return { shape: value.shape, data: (await value.data()) as HostTensor['data'] };
+    borrowed.push(tensor);
+    return tensor;
+  }
+
   #refuseRest(given: ReadonlyMap<string, unknown>): void {
     if (given.size === 0) return;
     const names = this.#signature.inputs.map(({ name }) => name).join(', ');
@@ -115,10 +134,4 @@ function dtypeOf(value: Tensor | RuntimeValue): string {
   const { data } = value as HostTensor;
   if (data instanceof Float32Array) return 'float32';
   return data instanceof Int32Array ? 'int32' : 'bool';
-}
-
-/** Tensors of tfjs come as values; what ONNX Runtime made goes back as it is. */
-async function toRuntimeValue(value: Tensor | RuntimeValue): Promise<RuntimeValue> {
-  if (!(value instanceof Tensor)) return value;
-  return { shape: value.shape, data: (await value.data()) as Float32Array | Int32Array | Uint8Array };
 }

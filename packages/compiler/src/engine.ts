@@ -1,7 +1,6 @@
 import type { Engine, EngineTensor, PreparedFunction, PrepareOptions } from '@blip2/core';
 import { compileFor, type Target } from './compile.ts';
 import type { CompiledDtype } from './quantize/policy.ts';
-import { gatherRows } from './runtime/gather-rows.ts';
 
 /** Options of an engine. */
 export interface OnnxEngineOptions {
@@ -24,6 +23,6 @@ export function engineFor(target: Target, { dtype = 'fp32' }: OnnxEngineOptions 
       const swapped = (inputs: Inputs, weights: Params): Outputs => compute(weights, inputs);
       return compileFor(target, swapped, { ...options, weights: params, dtype, quantize });
     },
-    gatherRows: (tensor: EngineTensor, rows: readonly number[]) => gatherRows(target.runtime, tensor, rows),
+    gatherRows: (tensor: EngineTensor, rows: readonly number[]) => target.runtime.gatherRows(tensor, rows),
   };
 }

@@ -1,9 +1,10 @@
 import { availableParallelism, totalmem } from 'node:os';
-import { DisposedError, ShapeError, sizeOf, UnsupportedBackendError, type HostTensor } from '@blip2/core';
+import { DisposedError, type EngineTensor, ShapeError, sizeOf, UnsupportedBackendError, type HostTensor } from '@blip2/core';
 import type { OnnxGraph } from '../onnx/graph.ts';
 import { writeModel } from '../onnx/write-model.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { OrtData, OrtModule, OrtSession, OrtTensor } from './ort-api.ts';
+import { assertRows, copyRows, gatherGraph } from './gather-rows.ts';
 import { loadFailure } from './ort-failures.ts';
 import { OrtRuntimeSession, type SessionContext } from './ort-session.ts';
 import { dtypeOf, OrtRuntimeTensor, viewOf } from './ort-tensor.ts';
@@ -102,6 +103,8 @@ class OnnxNodeRuntime implements NodeRuntime {
   readonly #context: SessionContext;
   /** Graphs that copy a tensor of a type and rank to the processor. */
   readonly #downloads: Map<string, Promise<OrtSession>> = new Map();
+  /** Graphs that gather rows of a type and rank. */
+  readonly #gathers: Map<string, Promise<RuntimeSession>> = new Map();
   #disposed = false;
 
   constructor(ort: OrtModule, options: Required<NodeRuntimeOptions>) {
@@ -154,11 +157,35 @@ class OnnxNodeRuntime implements NodeRuntime {
     return new OrtRuntimeTensor(tensor, this.#context.storage);
   }
 
+  async gatherRows(tensor: EngineTensor, rows: readonly number[]): Promise<RuntimeTensor> {
+    assertRows(tensor, rows);
+    if (this.provider === 'webgpu') return this.#gatherOnGpu(tensor, rows);
+    const values = await tensor.data();
+    const gathered = this.#allocate(tensor.dtype, [rows.length, ...tensor.shape.slice(1)]);
+    copyRows(values, tensor.shape, rows, gathered.data as OrtData);
+    return new OrtRuntimeTensor(gathered, this.#context.storage);
+  }
+
   dispose(): void {
     this.#disposed = true;
     this.#pool.clear();
     for (const session of this.#downloads.values()) void session.then((one) => one.release());
     this.#downloads.clear();
+    for (const session of this.#gathers.values()) void session.then((one) => one.dispose());
+    this.#gathers.clear();
+  }
+
+  async #gatherOnGpu(tensor: EngineTensor, rows: readonly number[]): Promise<RuntimeTensor> {
+    const { dtype, shape } = tensor;
+    const key = `${dtype} ${shape.length}`;
+    let session = this.#gathers.get(key);
+    if (session === undefined) {
+      session = this.createSession(gatherGraph(dtype, shape.length), { name: 'gatherRows' });
+      session.catch(() => this.#gathers.delete(key));
+      this.#gathers.set(key, session);
+    }
+    const [gathered] = await (await session).run([tensor, { shape: [rows.length], data: Int32Array.from(rows) }]);
+    return gathered!;
   }
 
   async #load(model: Uint8Array, options: LoadModelOptions, outputs: 'cpu' | 'gpu-buffer'): Promise<OrtSession> {

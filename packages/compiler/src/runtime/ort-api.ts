@@ -34,10 +34,29 @@ export interface OrtSession {
   release(): Promise<void>;
 }
 
+/** A tensor on the GPU; onnxruntime-web only. */
+export interface OrtGpuTensor extends OrtTensor {
+  readonly gpuBuffer: GPUBuffer;
+}
+
 export interface OrtModule {
   readonly Tensor: new (type: 'float32' | 'int32' | 'bool', data: OrtData, dims: readonly number[]) => OrtTensor;
   readonly InferenceSession: {
     create(model: string | Uint8Array, options: Readonly<Record<string, unknown>>): Promise<OrtSession>;
   };
   readonly env: { readonly versions: { readonly common: string; readonly node?: string; readonly web?: string } };
+}
+
+/** `onnxruntime-web`. Its settings belong to the page: ONNX Runtime reads them when its first session is made. */
+export interface OrtWebModule extends OrtModule {
+  readonly Tensor: OrtModule['Tensor'] & {
+    /** The buffer stays the caller's. Kernels read it in steps of 16 bytes, so its size has to be a multiple of that. */
+    fromGpuBuffer(
+      buffer: GPUBuffer,
+      options: { readonly dataType: 'float32' | 'int32'; readonly dims: readonly number[] },
+    ): OrtGpuTensor;
+  };
+  readonly env: OrtModule['env'] & {
+    readonly wasm: { numThreads?: number; wasmPaths?: string | { readonly mjs?: string | URL; readonly wasm?: string | URL } };
+  };
 }

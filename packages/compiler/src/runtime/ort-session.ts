@@ -1,4 +1,5 @@
-import { DisposedError, InputError, type RunOptions } from '@blip2/core';
+import { DisposedError, InputError, ResourceError, type RunOptions } from '@blip2/core';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import type { OnnxType, OnnxValue } from '../onnx/graph.ts';
 import type { OrtData, OrtModule, OrtSession, OrtTensor, OrtValueMetadata } from './ort-api.ts';
 import { runFailure } from './ort-failures.ts';
@@ -10,8 +11,17 @@ import type { OutputRequest, RuntimeSession, RuntimeTensor, RuntimeValue } from 
 export interface SessionContext {
   readonly ort: OrtModule;
   readonly storage: TensorStorage;
-  /** Makes a tensor that a run writes in place. Absent where the provider makes its own outputs. */
-  readonly allocate?: (dtype: 'float32' | 'int32' | 'bool', shape: readonly number[]) => OrtTensor;
+  /**
+   * Makes a tensor for an output, or `undefined` for one that ONNX Runtime shall make. Absent where it makes all of them.
+   * @throws {ResourceError} when there is no memory for it.
+   */
+  readonly allocate?: (dtype: 'float32' | 'int32' | 'bool', shape: readonly number[]) => OrtTensor | undefined;
+  /** Whether an output may lie where an input of the same run does. @default true */
+  readonly writesInPlace?: boolean;
+  /** Takes over a result that ONNX Runtime made. @default the result itself */
+  readonly adopt?: (result: OrtTensor) => OrtTensor;
+  /** Does work of ONNX Runtime that must not overlap with other such work. @default at once */
+  readonly exclusive?: <Result>(work: () => Promise<Result>) => Promise<Result>;
   /** Called when the session is freed. */
   onRelease(): void;
 }
@@ -57,10 +67,20 @@ export class OrtRuntimeSession implements RuntimeSession {
 
   dispose(): Promise<void> {
     this.#released ??= this.#queue.then(async () => {
-      await this.#session.release();
+      await this.#exclusive(() => this.#session.release());
       this.#context.onRelease();
     });
     return this.#released;
+  }
+
+  borrow(tensor: Tensor): RuntimeTensor | undefined {
+    const { storage } = this.#context;
+    const value = storage.borrow?.(tensor);
+    return value && new OrtRuntimeTensor(value, storage);
+  }
+
+  #exclusive<Result>(work: () => Promise<Result>): Promise<Result> {
+    return this.#context.exclusive === undefined ? work() : this.#context.exclusive(work);
   }
 
   async #runNow(
@@ -71,33 +91,41 @@ export class OrtRuntimeSession implements RuntimeSession {
     abortSignal?.throwIfAborted();
     const values = await Promise.all(inputs.map((one) => this.#toOrt(one)));
     const feeds = Object.fromEntries(this.inputs.map(({ name }, index) => [name, values[index]!]));
-    const { allocate } = this.#context;
-    const targets = planned.map(({ value, shape, into }) => {
-      if (allocate === undefined || shape === undefined) return undefined;
-      return into?.held ?? allocate(value.type as RuntimeTensor['dtype'], shape);
-    });
-    const fetches = Object.fromEntries(planned.map(({ value }, index) => [value.name, targets[index] ?? null]));
-    let results: Readonly<Record<string, OrtTensor>>;
-    try {
-      // Without any fetch ONNX Runtime would compute all outputs.
-      results = planned.length === 0 ? {} : await this.#session.run(feeds, fetches);
-    } catch (cause) {
-      planned.forEach(({ into }, index) => {
-        const target = targets[index];
-        if (into === undefined && target !== undefined) this.#context.storage.recycle(target);
-      });
-      throw runFailure(this.name, cause);
-    }
-    const tensors = planned.map(({ value, into }, index) => {
-      const result = targets[index] ?? results[value.name]!;
-      into?.replace(result);
-      return into ?? new OrtRuntimeTensor(result, this.#context.storage);
+    const results = await this.#compute(feeds, planned);
+    const tensors = planned.map(({ into }, index) => {
+      into?.replace(results[index]!);
+      return into ?? new OrtRuntimeTensor(results[index]!, this.#context.storage);
     });
     if (abortSignal?.aborted) {
       for (const tensor of tensors) if (!planned.some(({ into }) => into === tensor)) tensor.dispose();
       throw abortSignal.reason;
     }
     return tensors;
+  }
+
+  /** One result for each of `planned`, in memory that was made for it where that is possible. */
+  async #compute(feeds: Readonly<Record<string, OrtTensor>>, planned: readonly PlannedOutput[]): Promise<OrtTensor[]> {
+    // Without any fetch ONNX Runtime would compute all outputs.
+    if (planned.length === 0) return [];
+    const { allocate, writesInPlace = true, adopt = (made) => made, storage } = this.#context;
+    const made: OrtTensor[] = [];
+    try {
+      const targets = planned.map(({ value, shape, into }) => {
+        if (allocate === undefined || shape === undefined) return undefined;
+        if (into !== undefined && writesInPlace) return into.held;
+        const target = allocate(value.type as RuntimeTensor['dtype'], shape);
+        if (target !== undefined) made.push(target);
+        return target;
+      });
+      const fetches = Object.fromEntries(planned.map(({ value }, index) => [value.name, targets[index] ?? null]));
+      return await this.#exclusive(async () => {
+        const results = await this.#session.run(feeds, fetches);
+        return planned.map(({ value }, index) => targets[index] ?? adopt(results[value.name]!));
+      });
+    } catch (cause) {
+      for (const target of made) storage.recycle(target);
+      throw ResourceError.isInstance(cause) ? cause : runFailure(this.name, cause);
+    }
   }
 
   async #toOrt(value: RuntimeValue): Promise<OrtTensor> {

@@ -10,6 +10,10 @@ export interface TensorStorage {
   download(tensor: OrtTensor): Promise<OrtData>;
   /** Called once, when nobody uses the tensor any more. */
   recycle(tensor: OrtTensor): void;
+  /** The values as a tensor of the current tfjs backend that outlives this one, where that takes no copy through JavaScript. */
+  toTensor?(tensor: OrtTensor): Tensor | undefined;
+  /** A tensor of tfjs as one of ONNX Runtime that outlives it, where that takes no copy through JavaScript. */
+  borrow?(tensor: Tensor): OrtTensor | undefined;
 }
 
 /**
@@ -49,6 +53,13 @@ export class OrtRuntimeTensor implements RuntimeTensor {
   }
 
   async toTensor<R extends Rank = Rank>(): Promise<Tensor<R>> {
+    const value = this.hold();
+    try {
+      const passed = this.#storage.toTensor?.(value);
+      if (passed !== undefined) return passed as Tensor<R>;
+    } finally {
+      this.release();
+    }
     // A copy: backends keep the array that they are given, and this one's memory is used again.
     const values = (await this.data()).slice();
     return tf.tensor(values, [...this.shape] as ShapeMap[R], this.dtype);

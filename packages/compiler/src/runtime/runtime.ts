@@ -1,4 +1,5 @@
 import type { EngineTensor, HostTensor, RunOptions } from '@blip2/core';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import type { OnnxGraph, OnnxValue } from '../onnx/graph.ts';
 
 /** Where ONNX Runtime computes. `wasm` is the processor in browsers. */
@@ -22,6 +23,12 @@ export interface Runtime {
    * @param values - Copied. @returns a tensor, the caller's to dispose.
    */
   createTensor(values: HostTensor): RuntimeTensor;
+  /**
+   * Copies rows of a tensor where it is: row `i` of the result is row `rows[i]`.
+   * @param tensor - Kept. @returns a tensor, the caller's to dispose.
+   * @throws {InputError} for a row that the tensor has not.
+   */
+  gatherRows(tensor: EngineTensor, rows: readonly number[]): Promise<RuntimeTensor>;
   /** Lets go of memory kept for reuse. Sessions and tensors live on; new sessions are refused. Idempotent. */
   dispose(): void;
 }
@@ -57,6 +64,12 @@ export interface RuntimeSession {
     outputs?: readonly OutputRequest[],
     options?: Pick<RunOptions, 'abortSignal'>,
   ): Promise<RuntimeTensor[]>;
+  /**
+   * A tensor of tfjs as an input for {@link run}, where both compute on one GPU and it needs no copy through JavaScript.
+   *
+   * @param tensor - Kept; may be disposed at once. @returns a tensor, the caller's to dispose, or `undefined` where its values have to be read.
+   */
+  borrow(tensor: Tensor): RuntimeTensor | undefined;
   /** Frees the graph after the runs under way. Resolves when it is freed; idempotent. */
   dispose(): Promise<void>;
 }

@@ -91,6 +91,22 @@ describe('WebGPU in Node', () => {
     await session.dispose();
   });
 
+  it('gathers rows', async (context) => {
+    if (runtime === undefined) return context.skip(reason);
+    const session = await runtime.createSession(GROWING, { name: 'rows' });
+    const [, negative] = await session.run([floats([0, 4]), floats([3, 4], ...Array.from({ length: 12 }, (_, index) => index))]);
+    for (const rows of [[2, 0, 2, 1], [1]]) {
+      const gathered = await runtime.gatherRows(negative!, rows);
+      expect(gathered.shape).toEqual([rows.length, 4]);
+      expect([...(await gathered.data())].map(Math.abs)).toEqual(
+        rows.flatMap((row) => [0, 1, 2, 3].map((column) => 4 * row + column)),
+      );
+      gathered.dispose();
+    }
+    negative!.dispose();
+    await session.dispose();
+  });
+
   it('puts results in the place of tensors', async (context) => {
     if (runtime === undefined) return context.skip(reason);
     const graph = graphOf([value('p', ['n'])], [node('Add', ['p', 'p'], ['next'])], [value('next', ['n'])]);
