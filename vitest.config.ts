@@ -8,7 +8,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['packages/*/src/**/*.test.ts'],
+          include: ['packages/*/src/**/*.test.ts', 'benchmarks/**/*.test.ts'],
           globalSetup: ['testing/src/compiler-cache.ts'],
           setupFiles: ['testing/src/setup.ts'],
           testTimeout: 120_000,

@@ -1,0 +1,109 @@
+/**
+ * Our side of a comparison: a process that answers the requests of `protocol.ts`. `node our-side.ts [compiled|eager]`.
+ *
+ * Packages come from their sources, whose types Node strips at each start; a compile cache keeps the result, as a
+ * built package would have none to strip.
+ */
+import '@tensorflow/tfjs-backend-wasm';
+import { readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import process from 'node:process';
+import { createInterface } from 'node:readline';
+import { InputError } from '@blip2/core';
+import * as tf from '@tensorflow/tfjs-core';
+import { createEngine, type OurEngine } from './engine.ts';
+import { type LoadedTask, loadDecode, loadEncodeImage, loadEncodeQueries, loadMatch } from './our-tasks.ts';
+import type { MemoryAnswer, OutputAnswer, RunAnswer, SideDescription, SideRequest, Task } from './protocol.ts';
+
+const kind = (process.argv[2] ?? 'compiled') as OurEngine;
+console.log = console.error; // standard output is for answers
+console.info = console.error;
+let loaded: LoadedTask | undefined;
+
+for await (const line of createInterface(process.stdin)) {
+  const request = JSON.parse(line) as SideRequest;
+  if (request.command === 'quit') break;
+  try {
+    say({ ok: true, ...(await answer(request)) });
+  } catch (cause) {
+    say({ ok: false, error: cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause) });
+  }
+}
+process.exit(0); // sessions and workers would keep the process alive
+
+function answer(
+  request: Exclude<SideRequest, { readonly command: 'quit' }>,
+): Promise<SideDescription | RunAnswer | OutputAnswer | MemoryAnswer> {
+  switch (request.command) {
+    case 'load':
+      return load(request.task);
+    case 'run':
+      return run();
+    case 'output':
+      return output(request.path);
+    case 'memory':
+      return Promise.resolve({ peakBytes: peakBytes() });
+  }
+}
+
+async function load(task: Task): Promise<SideDescription> {
+  await tf.setBackend('wasm');
+  loaded = await loadTask(task);
+  const require = createRequire(import.meta.url);
+  const runtime = kind === 'compiled' ? 'onnxruntime-node' : '@tensorflow/tfjs-backend-wasm';
+  const { version } = require(`${runtime}/package.json`) as { readonly version: string };
+  return {
+    runtime: `Node ${process.versions.node}`,
+    libraries: { '@tensorflow/tfjs-core': tf.version_core, [runtime]: version },
+    threads: kind === 'compiled' ? task.threads : 1, // tfjs has no threads in Node
+  };
+}
+
+async function loadTask(task: Task): Promise<LoadedTask> {
+  // Only training needs the gradients, and they take a while to load.
+  if (task.kind === 'train') return (await import('./training.ts')).loadTraining(kind, task);
+  const engine = await createEngine(kind, task);
+  switch (task.kind) {
+    case 'encode-image':
+      return loadEncodeImage(task, engine);
+    case 'encode-queries':
+      return loadEncodeQueries(task, engine);
+    case 'match':
+      return loadMatch(task, engine);
+    case 'decode':
+      return loadDecode(task, engine);
+  }
+}
+
+async function run(): Promise<RunAnswer> {
+  const begin = performance.now();
+  const result = await taskOrFail().run();
+  return { ms: performance.now() - begin, ...result };
+}
+
+async function output(path: string): Promise<OutputAnswer> {
+  const { shape, values } = await taskOrFail().output();
+  writeFileSync(path, new Uint8Array(Float32Array.from(values).buffer));
+  return { shape };
+}
+
+function taskOrFail(): LoadedTask {
+  if (loaded === undefined)
+    throw new InputError('our side: no task is loaded, expected one before this request. Send load first.');
+  return loaded;
+}
+
+/** `VmHWM` where the system has it. */
+function peakBytes(): number {
+  try {
+    const line = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'));
+    if (line !== null) return Number(line[1]) * 1024;
+  } catch {
+    // another system than Linux
+  }
+  return process.resourceUsage().maxRSS * 1024;
+}
+
+function say(message: object): void {
+  writeSync(1, `${JSON.stringify(message)}\n`);
+}
