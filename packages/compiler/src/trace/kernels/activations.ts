@@ -1,4 +1,5 @@
-import { elementwise, type ElementwiseTypes, type TraceKernel, type TraceKernels } from './kernel.ts';
+import type { TensorInfo } from '@tensorflow/tfjs-core';
+import { elementwise, type ElementwiseTypes, type KernelCall, type TraceKernel, type TraceKernels } from './kernel.ts';
 
 /** An ONNX operator of one tensor. */
 function operator(name: string, types: ElementwiseTypes = {}): TraceKernel {
@@ -44,3 +45,28 @@ export const ACTIVATION_KERNELS: TraceKernels = {
     { whole: true },
   ),
 };
+
+/** How tfjs's own fused kernels say which function they apply to their result. */
+export interface ActivationAttributes {
+  readonly activation?: string;
+  readonly leakyreluAlpha?: number;
+}
+
+/** By the names that tfjs has for them. */
+const ACTIVATIONS: Readonly<Record<string, string>> = {
+  relu: 'Relu',
+  elu: 'Elu',
+  relu6: 'Relu6',
+  prelu: 'Prelu',
+  leakyrelu: 'LeakyRelu',
+  sigmoid: 'Sigmoid',
+};
+
+/** Applies the activation of a fused kernel, if it has one. */
+export function activate(call: KernelCall<ActivationAttributes>, x: TensorInfo, alpha?: TensorInfo): TensorInfo {
+  const { activation, leakyreluAlpha } = call.attributes;
+  const apply = ACTIVATION_KERNELS[ACTIVATIONS[activation ?? 'linear'] ?? ''];
+  if (apply === undefined) return x;
+  const inputs: Record<string, TensorInfo> = alpha === undefined ? { x } : { x, alpha };
+  return apply({ ...call, inputs, attributes: { alpha: leakyreluAlpha } as never }) as TensorInfo;
+}

@@ -4,11 +4,14 @@ import { TRACE_BACKEND, type TraceBackend } from '../trace-backend.ts';
 import { ACTIVATION_KERNELS } from './activations.ts';
 import { ARITHMETIC_KERNELS } from './arithmetic.ts';
 import { COMPARISON_KERNELS } from './comparisons.ts';
+import { CONVOLUTION_KERNELS } from './convolution.ts';
 import { CREATION_KERNELS } from './creation.ts';
 import { FUNCTION_KERNELS } from './functions.ts';
 import { FUSED_KERNELS } from './fused.ts';
+import { IMAGE_KERNELS } from './images.ts';
 import { INDEXING_KERNELS } from './indexing.ts';
 import type { TraceKernels } from './kernel.ts';
+import { POOLING_KERNELS } from './pooling.ts';
 import { PRODUCT_KERNELS } from './products.ts';
 import { REDUCTION_KERNELS } from './reductions.ts';
 import { SCATTER_KERNELS } from './scatter.ts';
@@ -28,6 +31,9 @@ export const KERNEL_GROUPS: Readonly<Record<string, TraceKernels>> = {
   indexing: INDEXING_KERNELS,
   scatter: SCATTER_KERNELS,
   products: PRODUCT_KERNELS,
+  convolution: CONVOLUTION_KERNELS,
+  pooling: POOLING_KERNELS,
+  images: IMAGE_KERNELS,
   fused: FUSED_KERNELS,
 };
 
@@ -45,9 +51,9 @@ export function registerTraceKernels(backend: TraceBackend): void {
         backendName: TRACE_BACKEND,
         kernelFunc: ({ inputs: named, attrs }) => {
           const inputs = named as Record<string, TensorInfo>;
-          const result = trace({ inputs, attributes: attrs as never, backend, builder: backend.builder });
+          const result = trace({ kernelName, inputs, attributes: attrs as never, backend, builder: backend.builder });
           // A kernel with nothing to do gives its input; tfjs would take it for the same tensor, and its gradients for one.
-          const given = new Set(Object.values(inputs).map(({ dataId }) => dataId));
+          const given = new Set(Object.values(inputs).map((input: TensorInfo | undefined) => input?.dataId));
           return Array.isArray(result) || !given.has(result.dataId) ? result : backend.alias(result);
         },
       });

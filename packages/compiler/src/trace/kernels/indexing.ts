@@ -49,11 +49,11 @@ function gatherInBatches(
   const shape = [...x.shape.slice(0, batches), ...picked, ...outer.map((from) => x.shape[from]!), ...x.shape.slice(axis + 1)];
   const settings = { attributes: { batch_dims: batches } };
   const found = call.backend.emit('GatherND', [first, int64(call, places)], { shape, dtype: x.dtype }, settings); // [batches, picked, outer, inner]
-  const positions = [...shape.keys()];
+  const axesNow = [...shape.keys()];
   const [atPicked, atOuter] = [batches, batches + picked.length];
   const atInner = atOuter + outer.length;
-  const order = [...positions.slice(0, batches), ...positions.slice(atOuter, atInner), ...positions.slice(atPicked, atOuter)];
-  return transpose(call, found, [...order, ...positions.slice(atInner)]); // [batches, outer, picked, inner]
+  const order = [...axesNow.slice(0, batches), ...axesNow.slice(atOuter, atInner), ...axesNow.slice(atPicked, atOuter)];
+  return transpose(call, found, [...order, ...axesNow.slice(atInner)]); // [batches, outer, picked, inner]
 }
 
 /**

@@ -34,7 +34,7 @@ export interface KernelCase {
 /** Cases by the name of the kernel that they are for. */
 export type KernelCases = Readonly<Record<string, readonly KernelCase[]>>;
 
-const RUNS = 8;
+const RUNS = 6;
 
 /** Largest size of a named axis: enough for every index to differ, and eager tfjs is slow. */
 const LARGEST = 5;

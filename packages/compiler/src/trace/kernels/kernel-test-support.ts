@@ -1,6 +1,5 @@
 // tfjs-core alone knows no gradients; the union package registers them all, and the plain JavaScript backend.
 import '@tensorflow/tfjs';
-import { sizeOf } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import * as ort from 'onnxruntime-node';

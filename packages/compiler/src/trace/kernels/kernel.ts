@@ -6,6 +6,7 @@ import { onnxType, type TraceBackend, tracedType, type TracedType, typeCode } fr
 
 /** One call of a kernel while tracing. */
 export interface KernelCall<Attributes = Record<string, unknown>> {
+  readonly kernelName: string;
   readonly inputs: Readonly<Record<string, TensorInfo>>;
   readonly attributes: Attributes;
   readonly backend: TraceBackend;

@@ -1,33 +1,94 @@
+import { ShapeError, sizeOf } from '@blip2/core';
 import type { TensorInfo } from '@tensorflow/tfjs-core';
-import { broadcastShape, kernel, type KernelCall, type TraceKernels } from './kernel.ts';
+import { callerOf } from '../caller.ts';
+import { activate, type ActivationAttributes } from './activations.ts';
+import { broadcastShape, kernel, type KernelCall, reshape, type TraceKernels, transpose } from './kernel.ts';
 
 interface MatMulAttributes {
   readonly transposeA: boolean;
   readonly transposeB: boolean;
 }
 
-/** Swaps the last two axes. */
-function transposed({ backend }: Pick<KernelCall, 'backend'>, x: TensorInfo): TensorInfo {
-  const rank = x.shape.length;
-  const perm = x.shape.map((_, axis) => (axis === rank - 1 ? rank - 2 : axis === rank - 2 ? rank - 1 : axis));
-  return backend.emit('Transpose', [x], { shape: perm.map((axis) => x.shape[axis]!), dtype: x.dtype }, { attributes: { perm } });
+/** Whether a tensor is one matrix, with axes of one element before it or none. */
+function isMatrix({ shape }: TensorInfo): boolean {
+  return shape.slice(0, -2).every((size) => size === 1);
 }
 
-/**
- * Products of matrices and of batches of them. ONNX Runtime takes a transposition next to a product into the
- * product itself.
- */
-const matMul = kernel<MatMulAttributes>((call) => {
-  const { a, b } = call.inputs as { a: TensorInfo; b: TensorInfo };
-  const { transposeA, transposeB } = call.attributes;
-  const { backend } = call;
-  const rows = a.shape.at(transposeA ? -1 : -2)!;
-  const columns = b.shape.at(transposeB ? -2 : -1)!;
+/** Swaps the last two axes. */
+function swapped(call: KernelCall<unknown>, x: TensorInfo): TensorInfo {
+  const axes = [...x.shape.keys()];
+  return transpose(call, x, [...axes.slice(0, -2), axes.at(-1)!, axes.at(-2)!]);
+}
+
+/** The product of matrices or of batches of them, and a bias if it has the width of the result. */
+function product(call: KernelCall<MatMulAttributes>, a: TensorInfo, b: TensorInfo, bias?: TensorInfo): TensorInfo {
+  const { backend, attributes } = call;
+  const { transposeA, transposeB } = attributes;
+  assertInner(a, b, attributes);
+  const [rows, columns] = [a.shape.at(transposeA ? -1 : -2)!, b.shape.at(transposeB ? -2 : -1)!];
   const shape = [...broadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2)), rows, columns];
-  const left = transposeA ? transposed(call, a) : a;
-  const right = transposeB ? transposed(call, b) : b;
-  return backend.emit('MatMul', [left, right], { shape, dtype: a.dtype });
-});
+  const dtype = a.dtype;
+  // Rows of a batch are rows of one matrix, if they all meet the same one.
+  if (dtype === 'float32' && isMatrix(b) && (isMatrix(a) || !transposeA)) {
+    const left = a.shape.length === 2 ? a : reshape(call, a, [sizeOf(a.shape.slice(0, -1)), a.shape.at(-1)!]);
+    const right = b.shape.length === 2 ? b : reshape(call, b, b.shape.slice(-2));
+    const flat = [transposeA ? rows : left.shape[0]!, columns];
+    const settings = { attributes: { transA: transposeA ? 1 : 0, transB: transposeB ? 1 : 0 } };
+    const result = backend.emit(
+      'Gemm',
+      bias === undefined ? [left, right] : [left, right, bias],
+      { shape: flat, dtype },
+      settings,
+    );
+    return shape.length === 2 ? result : reshape(call, result, shape);
+  }
+  // ONNX Runtime makes one FusedMatMul of both. It must not meet an empty inner axis, where it leaves its result unwritten.
+  const factors = [transposeA ? swapped(call, a) : a, transposeB ? swapped(call, b) : b];
+  const result = backend.emit('MatMul', factors, { shape, dtype });
+  return bias === undefined ? result : backend.emit('Add', [result, bias], { shape, dtype });
+}
+
+/** @throws {ShapeError} when the inner axes differ, which tfjs leaves to the backend. */
+function assertInner(a: TensorInfo, b: TensorInfo, { transposeA, transposeB }: MatMulAttributes): void {
+  const [left, right] = [a.shape.at(transposeA ? -2 : -1), b.shape.at(transposeB ? -1 : -2)];
+  if (left === right) return;
+  const text = ({ shape }: TensorInfo, isTransposed: boolean): string =>
+    `[${shape.join(', ')}]${isTransposed ? ' transposed' : ''}`;
+  throw new ShapeError(
+    `compile: ${callerOf(new Error())} multiplies ${text(a, transposeA)} by ${text(b, transposeB)}, whose inner axes are ${left} and ${right}, ` +
+      `expected equal ones. Transpose one of them or correct its shape.`,
+    a.shape,
+    b.shape,
+  );
+}
+
+/** The shape that an equation such as `bij,bjk->bik` gives. tfjs has checked it: no ellipsis, and a result. */
+function einsumShape(equation: string, factors: readonly TensorInfo[]): number[] {
+  const [terms, result] = equation.replaceAll(' ', '').split('->') as [string, string];
+  const sizes = new Map(
+    terms.split(',').flatMap((term, index) => [...term].map((label, axis) => [label, factors[index]!.shape[axis]!] as const)),
+  );
+  return [...result].map((label) => sizes.get(label)!);
+}
 
 /** Kernels that multiply matrices. */
-export const PRODUCT_KERNELS: TraceKernels = { BatchMatMul: matMul };
+export const PRODUCT_KERNELS: TraceKernels = {
+  BatchMatMul: kernel<MatMulAttributes>((call) => product(call, call.inputs['a']!, call.inputs['b']!)),
+  Einsum: kernel<{ equation: string }>(({ inputs, attributes, backend }) => {
+    const factors = Object.values(inputs);
+    const { equation } = attributes;
+    return backend.emit(
+      'Einsum',
+      factors,
+      { shape: einsumShape(equation, factors), dtype: factors[0]!.dtype },
+      { attributes: { equation } },
+    );
+  }),
+  _FusedMatMul: kernel<MatMulAttributes & ActivationAttributes>((call) => {
+    const { a, b, bias } = call.inputs as { a: TensorInfo; b: TensorInfo; bias?: TensorInfo };
+    const isRow = bias?.shape.length === 1 && bias.shape[0] === b.shape.at(call.attributes.transposeB ? -2 : -1);
+    const multiplied = product(call, a, b, isRow ? bias : undefined);
+    const biased = bias === undefined || isRow ? multiplied : call.backend.emit('Add', [multiplied, bias], multiplied);
+    return activate(call, biased, call.inputs['preluActivationWeights']);
+  }),
+};

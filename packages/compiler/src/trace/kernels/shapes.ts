@@ -42,7 +42,7 @@ const batchToSpace = kernel<BlockAttributes>((call) => {
 const depthToSpace = kernel<{ blockSize: number; dataFormat: string }>((call) => {
   const x = call.inputs['x']!;
   const { blockSize, dataFormat } = call.attributes;
-  if (dataFormat !== 'NHWC') throw unsupported('DepthToSpace', dataFormat, 'Transpose to NHWC first.');
+  if (dataFormat !== 'NHWC') throw unsupported(call.kernelName, dataFormat, 'Transpose to NHWC first.');
   const [batch, height, width, channels] = x.shape as [number, number, number, number];
   const depth = channels / blockSize ** 2;
   const blocks = reshape(call, x, [batch, height, width, blockSize, blockSize, depth]);
