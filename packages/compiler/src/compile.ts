@@ -65,6 +65,7 @@ export async function compileFor<Inputs, Outputs, Weights = unknown>(
   const built = buildGraph(compute as (inputs: never, weights: never) => Outputs, inputs, weights);
   const placed = placeWeights(built.graph, quantizationPolicy(dtype, quantize));
   const initializers = await target.weights.place(placed.requests, options);
+  const release = (): void => target.weights.release?.(placed.requests);
   const { nodes, constants } = placed;
   const graph: OnnxGraph = {
     name,
@@ -74,9 +75,14 @@ export async function compileFor<Inputs, Outputs, Weights = unknown>(
     outputs: placed.outputs,
   };
   const signature: FunctionSignature = { inputs: built.inputs, outputAxes: built.outputAxes, outputs: built.outputs };
-  const session =
-    key === undefined
-      ? await target.runtime.createSession(graph, { name, abortSignal })
-      : await target.graphs!.createSession(key, graph, signature, { name, abortSignal });
-  return new CompiledFunction(name, signature, session);
+  try {
+    const session =
+      key === undefined
+        ? await target.runtime.createSession(graph, { name, abortSignal })
+        : await target.graphs!.createSession(key, graph, signature, { name, abortSignal });
+    return new CompiledFunction(name, signature, session, release);
+  } catch (cause) {
+    release();
+    throw cause;
+  }
 }

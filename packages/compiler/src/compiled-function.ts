@@ -42,13 +42,15 @@ export class CompiledFunction<Inputs, Outputs> implements PreparedFunction<Input
   readonly #signature: FunctionSignature;
   readonly #session: RuntimeSession;
   readonly #outputs: readonly { readonly path: string; readonly name: string }[];
+  readonly #onDispose: () => void;
   #disposed = false;
 
-  /** @param session - The function's from now on. */
-  constructor(name: string, signature: FunctionSignature, session: RuntimeSession) {
+  /** @param session - The function's from now on. @param onDispose - Called once, when the function is disposed. */
+  constructor(name: string, signature: FunctionSignature, session: RuntimeSession, onDispose: () => void = () => undefined) {
     this.name = name;
     this.#signature = signature;
     this.#session = session;
+    this.#onDispose = onDispose;
     this.#outputs = flattenTree<string>(signature.outputs, isName).map(({ path, leaf }) => ({ path, name: leaf }));
   }
 
@@ -90,6 +92,7 @@ export class CompiledFunction<Inputs, Outputs> implements PreparedFunction<Input
     if (this.#disposed) return;
     this.#disposed = true;
     void this.#session.dispose();
+    this.#onDispose();
   }
 
   [Symbol.dispose](): void {

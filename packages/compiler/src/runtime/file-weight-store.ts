@@ -1,10 +1,17 @@
 import { createHash } from 'node:crypto';
-import { ProgressReporter, type RunOptions, sizeOf, type WeightDtype } from '@blip2/core';
-import { ONNX_TYPE_BYTES, type OnnxInitializer, type OnnxType } from '../onnx/graph.ts';
+import { ProgressReporter, type RunOptions, sizeOf } from '@blip2/core';
+import { ONNX_TYPE_BYTES, type OnnxInitializer } from '../onnx/graph.ts';
 import { convertWeight } from '../weights/convert-weight.ts';
-import { partsOf, type WeightPart, type WeightRequest, type WeightStore } from '../weights/weight-store.ts';
+import {
+  bytesOf,
+  splitQuantized,
+  STORED_TYPES,
+  type WeightPart,
+  type WeightRequest,
+  type WeightStore,
+} from '../weights/weight-store.ts';
 import { compilerCacheFolder } from './cache-folder.ts';
-import { type ConvertedBytes, ConvertedWeights } from './converted-weights.ts';
+import { ConvertedWeights } from './converted-weights.ts';
 import { type SourceFile, SourceFiles } from './source-files.ts';
 
 /** Where converted weights are kept. */
@@ -15,16 +22,6 @@ export interface FileWeightStoreOptions {
 
 /** Converted weights of no file stay in the graph when they are not larger: a file and a mapping cost more. */
 const LARGEST_INLINE = 1024 * 1024;
-
-/** Formats of safetensors that ONNX has. */
-const STORED_TYPES: Readonly<Partial<Record<WeightDtype, OnnxType>>> = {
-  F32: 'float32',
-  F16: 'float16',
-  BF16: 'bfloat16',
-  I32: 'int32',
-  I8: 'int8',
-  U8: 'uint8',
-};
 
 /**
  * Weights in files that ONNX Runtime maps: the checkpoint's own where it holds the numbers in the wished form, else a
@@ -85,7 +82,7 @@ export class FileWeightStore implements WeightStore {
       const names = new Map(group.map(({ key, request }) => [key, request.weight.name]));
       const places = await this.#converted.place(
         identity,
-        group.map(({ key, request: { weight, form } }) => ({ key, convert: () => convert({ weight, form }, options) })),
+        group.map(({ key, request: { weight, form } }) => ({ key, convert: () => convertWeight(weight, form, options) })),
         { abortSignal: options.abortSignal, onConverted: (key, bytes) => progress.add(names.get(key)!, bytes) },
       );
       for (const { key, request } of group) addParts(initializers, request, places.get(key)!);
@@ -94,7 +91,7 @@ export class FileWeightStore implements WeightStore {
 
   /** A weight that is no file's: it has to be read to be known, and is kept by its content. */
   async #placeComputed({ weight, form }: WeightRequest, options: RunOptions): Promise<readonly PlacedPart[]> {
-    const parts = await convert({ weight, form }, options);
+    const parts = await convertWeight(weight, form, options);
     if (parts.every(({ bytes }) => bytes.length <= LARGEST_INLINE)) return parts;
     const hash = createHash('sha256');
     for (const { type, shape, bytes } of parts) hash.update(`${type} ${shape.join(' ')}\n`).update(bytes);
@@ -139,30 +136,6 @@ function directPart({ weight, form }: WeightRequest, { path }: SourceFile): Plan
   if (location === undefined || type === undefined || !isWished || sizeOf(shape) === 0) return undefined;
   if (location.byteOffset % ONNX_TYPE_BYTES[type] !== 0) return undefined;
   return { type, shape, location: { ...location, file: path } };
-}
-
-/** A matrix that is stored quantised as wished is two weights, each used where it lies. */
-function splitQuantized(request: WeightRequest): WeightRequest[] {
-  const { names, weight, form } = request;
-  const { quantized } = weight;
-  if (form.kind !== 'blocks' || quantized?.bits !== form.bits || quantized.blockSize !== form.blockSize) return [request];
-  return [
-    { names: [names[0]!], weight: quantized.codes, form: { kind: 'stored' } },
-    { names: [names[1]!], weight: quantized.scales, form: { kind: 'values' } },
-  ];
-}
-
-async function convert({ weight, form }: Pick<WeightRequest, 'weight' | 'form'>, options: RunOptions): Promise<ConvertedBytes[]> {
-  const type = STORED_TYPES[weight.dtype];
-  if (form.kind !== 'stored' || (type !== 'int8' && type !== 'uint8')) return convertWeight(weight, form, options);
-  // Codes of quantised matrices: operators want them in their own type.
-  const bytes = Uint8Array.from(await weight.read(options)); // negative ones wrap around, which is their 8-bit form
-  return [{ type, shape: weight.shape, bytes }];
-}
-
-/** Bytes of a request's parts in 32-bit or quantised form. */
-function bytesOf({ weight, form }: WeightRequest): number {
-  return partsOf(weight, form, 'float32').reduce((sum, { type, shape }) => sum + sizeOf(shape) * ONNX_TYPE_BYTES[type], 0);
 }
 
 function addParts(initializers: Map<string, OnnxInitializer>, { names }: WeightRequest, parts: readonly PlacedPart[]): void {

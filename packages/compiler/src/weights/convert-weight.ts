@@ -1,6 +1,6 @@
-import { quantizeBlocks, quantizeColumns } from '@blip2/checkpoints';
+import { encodeBfloat16, encodeFloat16, quantizeBlocks, quantizeColumns } from '@blip2/checkpoints';
 import { type RunOptions, type Weight } from '@blip2/core';
-import type { WeightForm, WeightPart } from './weight-store.ts';
+import { STORED_TYPES, type WeightForm, type WeightPart } from './weight-store.ts';
 
 /** A part of a weight with its bytes. */
 export interface ConvertedPart extends WeightPart {
@@ -19,7 +19,8 @@ export async function convertWeight(
   options: Pick<RunOptions, 'abortSignal'> = {},
 ): Promise<ConvertedPart[]> {
   const { name, shape } = weight;
-  if (form.kind === 'stored' || form.kind === 'values') {
+  if (form.kind === 'stored') return [await storedPart(weight, options)];
+  if (form.kind === 'values') {
     const values = await weight.read(options);
     return [{ type: values instanceof Float32Array ? 'float32' : 'int32', shape, bytes: bytesOf(values) }];
   }
@@ -46,6 +47,26 @@ export async function convertWeight(
   ];
 }
 
-function bytesOf(values: Float32Array | Int32Array | Int8Array | Uint8Array): Uint8Array<ArrayBuffer> {
+/** The values in the format of their file, which holds them exactly; in 32 bits where ONNX has no such format. */
+async function storedPart(weight: Weight, options: Pick<RunOptions, 'abortSignal'>): Promise<ConvertedPart> {
+  const { dtype, shape } = weight;
+  const values = await weight.read(options);
+  switch (dtype) {
+    case 'F16':
+    case 'BF16': {
+      const halves = new Uint16Array(values.length);
+      (dtype === 'F16' ? encodeFloat16 : encodeBfloat16)(values as Float32Array, halves);
+      return { type: STORED_TYPES[dtype]!, shape, bytes: bytesOf(halves) };
+    }
+    case 'I8':
+    case 'U8':
+      // Codes of quantised matrices. Negative ones wrap around, which is their 8-bit form.
+      return { type: STORED_TYPES[dtype]!, shape, bytes: Uint8Array.from(values) };
+    default:
+      return { type: values instanceof Float32Array ? 'float32' : 'int32', shape, bytes: bytesOf(values) };
+  }
+}
+
+function bytesOf(values: Float32Array | Int32Array | Int8Array | Uint8Array | Uint16Array): Uint8Array<ArrayBuffer> {
   return new Uint8Array(values.buffer as ArrayBuffer, values.byteOffset, values.byteLength);
 }

@@ -1,5 +1,5 @@
-import type { RunOptions, Weight } from '@blip2/core';
-import type { OnnxInitializer, OnnxType } from '../onnx/graph.ts';
+import { type RunOptions, sizeOf, type Weight, type WeightDtype } from '@blip2/core';
+import { ONNX_TYPE_BYTES, type OnnxInitializer, type OnnxType } from '../onnx/graph.ts';
 
 /**
  * The forms in which a graph may want a weight:
@@ -38,6 +38,35 @@ export interface WeightStore {
    * @returns the initializers of all requests, in order.
    */
   place(requests: readonly WeightRequest[], options?: RunOptions): Promise<OnnxInitializer[]>;
+  /** Takes back what `place` gave for these requests: the graph that was made with it is gone. Absent where nothing is held. */
+  release?(requests: readonly WeightRequest[]): void;
+}
+
+/** Formats of safetensors that ONNX has. */
+export const STORED_TYPES: Readonly<Partial<Record<WeightDtype, OnnxType>>> = {
+  F32: 'float32',
+  F16: 'float16',
+  BF16: 'bfloat16',
+  I32: 'int32',
+  I8: 'int8',
+  U8: 'uint8',
+};
+
+/** A matrix that is stored quantised as wished is two weights, each used as it is. */
+export function splitQuantized(request: WeightRequest): WeightRequest[] {
+  const { names, weight, form } = request;
+  const { quantized } = weight;
+  if (form.kind !== 'blocks' || quantized?.bits !== form.bits || quantized.blockSize !== form.blockSize) return [request];
+  return [
+    { names: [names[0]!], weight: quantized.codes, form: { kind: 'stored' } },
+    { names: [names[1]!], weight: quantized.scales, form: { kind: 'values' } },
+  ];
+}
+
+/** Bytes of a request's parts. */
+export function bytesOf({ weight, form }: WeightRequest): number {
+  const type = form.kind === 'stored' ? (STORED_TYPES[weight.dtype] ?? 'float32') : 'float32';
+  return partsOf(weight, form, type).reduce((sum, part) => sum + sizeOf(part.shape) * ONNX_TYPE_BYTES[part.type], 0);
 }
 
 /** Types and shapes of a weight's parts in a form. @param type - Of the stored values. */
