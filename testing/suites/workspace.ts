@@ -54,6 +54,7 @@ const ENVIRONMENT: NodeJS.ProcessEnv = {
   ...process.env,
   npm_config_loglevel: 'error',
   npm_config_package: undefined, // an npx around the tests would tell the ones inside what to run
+  ONNXRUNTIME_NODE_INSTALL: 'skip', // its install script would fetch libraries for GPUs
   TURBO_TELEMETRY_DISABLED: '1',
   NO_COLOR: '1',
   FORCE_COLOR: undefined,
