@@ -40,8 +40,9 @@ async function showMatching(): Promise<void> {
 }
 
 /** The stages one by one, as `caption` runs them. */
-async function showStages({ imageProcessor, visionEncoder, qformer, languageModel }: Blip2): Promise<void> {
+async function showStages({ engine, imageProcessor, visionEncoder, qformer, languageModel }: Blip2): Promise<void> {
   await withTensorScope(async (scope) => {
+    row('engine', 'every stage runs on', engine);
     const image = await decodeImage(IMAGE);
     row('image', 'landscape.png', `${image.width} × ${image.height} RGB`);
     const pixels = scope.own(preprocess([image], imageProcessor));
