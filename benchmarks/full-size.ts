@@ -1,5 +1,6 @@
 /**
- * A model at its true dimensions, end to end, with random weights: `pnpm bench:full-size [--model blip2-itm-vit-g] [--images 2]`.
+ * A model at its true dimensions, end to end, with random weights: `pnpm bench:full-size [--model blip2-itm-vit-g] [--engine compiled|eager]
+ * [--dtype fp32|int8|int4] [--images 2]`.
  *
  * The checkpoint (fp16, sharded) is written once to the system's temporary folder. The measured run is a process of
  * its own, so that its peak memory is that of loading and running alone.
@@ -15,12 +16,24 @@ import { parseBlip2Config } from '@blip2/checkpoints';
 import { openCheckpointFolder } from '@blip2/checkpoints/node';
 import { defaultWeightBudget, sizeOf } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
-import { BLIP2_CONFIGS, caption, estimateBlip2, expectedWeights, loadBlip2, match, type OfficialModel } from 'blip2/node';
+import {
+  BLIP2_CONFIGS,
+  caption,
+  type Dtype,
+  type EngineName,
+  estimateBlip2,
+  expectedWeights,
+  loadBlip2,
+  match,
+  type OfficialModel,
+} from 'blip2/node';
 import { writeRandomCheckpoint } from './random-checkpoint.ts';
 
 const { values } = parseArgs({
   options: {
     model: { type: 'string', default: 'blip2-itm-vit-g' },
+    engine: { type: 'string', default: 'compiled' },
+    dtype: { type: 'string', default: 'fp32' },
     images: { type: 'string', default: '2' },
     tokens: { type: 'string', default: '4' },
     folder: { type: 'string' },
@@ -56,13 +69,15 @@ async function measure(): Promise<void> {
   console.log(
     `${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.versions.node}, tfjs ${tf.version_core} wasm`,
   );
+  const [engine, dtype] = [values.engine as EngineName, values.dtype as Dtype];
   const checkpoint = await openCheckpointFolder(folder);
   const writesText = checkpoint.weights.names.some((name) => name.startsWith('language_model.'));
   const { summary, weightBytes, residentBytes } = await estimateBlip2(checkpoint, { backend: 'wasm', writesText });
-  console.log(`estimate before the work: ${summary}`);
+  if (engine === 'eager') console.log(`estimate before the work: ${summary}`);
 
   const begin = performance.now();
-  using loaded = await loadBlip2(checkpoint);
+  using loaded = await loadBlip2(checkpoint, { engine, dtype });
+  report('engine', loaded.engine);
   report('load', seconds(performance.now() - begin));
   const times: number[] = [];
   for (let index = 0; index < Number(values.images); index++) {
@@ -75,8 +90,10 @@ async function measure(): Promise<void> {
   report('time per image, median', seconds(times.toSorted((a, b) => a - b)[times.length >> 1]!));
   const peakBytes = process.resourceUsage().maxRSS * 1024;
   report('weights in fp32', gigabytes(weightBytes));
-  report('weights resident, fp32', `${gigabytes(residentBytes)} (budget ${gigabytes(defaultWeightBudget('wasm'))})`);
-  report('peak memory', `${gigabytes(peakBytes)}, that is resident weights + ${gigabytes(peakBytes - residentBytes)}`);
+  if (engine === 'eager') {
+    report('weights resident, fp32', `${gigabytes(residentBytes)} (budget ${gigabytes(defaultWeightBudget('wasm'))})`);
+    report('peak memory', `${gigabytes(peakBytes)}, that is resident weights + ${gigabytes(peakBytes - residentBytes)}`);
+  } else report('peak memory', `${gigabytes(peakBytes)}, mapped files included`);
   report('tensors left', String(tf.memory().numTensors));
 }
 
