@@ -75,11 +75,14 @@ export async function compileFor<Inputs, Outputs, Weights = unknown>(
     outputs: placed.outputs,
   };
   const signature: FunctionSignature = { inputs: built.inputs, outputAxes: built.outputAxes, outputs: built.outputs };
+  // Products of blocks are fast only with their codes rearranged; what is mapped otherwise stays where it is.
+  const prepack = nodes.some(({ operator }) => operator === 'MatMulNBits') ? true : undefined;
+  const settings = { name, prepack, abortSignal };
   try {
     const session =
       key === undefined
-        ? await target.runtime.createSession(graph, { name, abortSignal })
-        : await target.graphs!.createSession(key, graph, signature, { name, abortSignal });
+        ? await target.runtime.createSession(graph, settings)
+        : await target.graphs!.createSession(key, graph, signature, settings);
     return new CompiledFunction(name, signature, session, release);
   } catch (cause) {
     release();

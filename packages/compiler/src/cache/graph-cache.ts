@@ -7,7 +7,7 @@ import type { FunctionSignature } from '../compiled-function.ts';
 import type { OnnxGraph } from '../onnx/graph.ts';
 import { writeModel } from '../onnx/write-model.ts';
 import type { NodeRuntime } from '../runtime/node-runtime.ts';
-import type { RuntimeSession } from '../runtime/runtime.ts';
+import type { RuntimeSession, SessionOptions } from '../runtime/runtime.ts';
 import { locateWeightFiles } from '../runtime/weight-files.ts';
 import { flattenTree } from '../tree.ts';
 import type { FunctionKey, GraphStore, StoredFunction } from './graph-store.ts';
@@ -34,6 +34,7 @@ interface Entry {
   readonly modelHash: string;
   /** Whether ONNX Runtime has rearranged the model. */
   readonly isOptimized: boolean;
+  readonly prepack: boolean | undefined;
   readonly files: readonly FileState[];
 }
 
@@ -86,7 +87,8 @@ export class GraphCache implements GraphStore {
     const weightFolder = entry.files.length === 0 ? undefined : (await locateWeightFiles(entry.files.map(toLocation))).folder;
     await this.#markUsed([...entry.files.map(({ file }) => file), join(this.#root, key, 'entry.json')]);
     try {
-      const session = await this.#runtime.loadModel(model, { ...options, weightFolder, isOptimized: entry.isOptimized });
+      const { isOptimized, prepack } = entry;
+      const session = await this.#runtime.loadModel(model, { ...options, weightFolder, isOptimized, prepack });
       return { signature: entry.signature, session };
     } catch {
       options.abortSignal?.throwIfAborted();
@@ -98,7 +100,7 @@ export class GraphCache implements GraphStore {
     key: string,
     graph: OnnxGraph,
     signature: FunctionSignature,
-    options: { readonly name: string } & Pick<RunOptions, 'abortSignal'>,
+    options: SessionOptions,
   ): Promise<RuntimeSession> {
     const locations = graph.initializers.flatMap(({ location }) => location ?? []);
     const located = locations.length === 0 ? undefined : await locateWeightFiles(locations);
@@ -112,7 +114,7 @@ export class GraphCache implements GraphStore {
       const session = await this.#runtime.loadModel(model, { ...options, weightFolder: located?.folder, optimizedModelFile });
       if (folder !== undefined && path !== undefined) {
         if (!isOptimized) await writeFile(path, model).catch(() => undefined);
-        await this.#keep(folder, key, { signature, isOptimized, files: (await this.#statesOf(locations)) ?? [] });
+        await this.#keep(folder, key, { signature, isOptimized, prepack: options.prepack, files: (await this.#statesOf(locations)) ?? [] });
       }
       return session;
     } finally {

@@ -1,7 +1,7 @@
 import type { RunOptions } from '@blip2/core';
 import type { FunctionSignature } from '../compiled-function.ts';
 import type { OnnxGraph } from '../onnx/graph.ts';
-import type { RuntimeSession } from '../runtime/runtime.ts';
+import type { RuntimeSession, SessionOptions } from '../runtime/runtime.ts';
 
 /** All that decides what graph a function becomes. */
 export interface FunctionKey {
@@ -29,5 +29,5 @@ export interface GraphStore {
   /** @returns `undefined` when there is none, or it is damaged. */
   load(key: string, options: StoreOptions): Promise<StoredFunction | undefined>;
   /** Loads a graph and stores it. */
-  createSession(key: string, graph: OnnxGraph, signature: FunctionSignature, options: StoreOptions): Promise<RuntimeSession>;
+  createSession(key: string, graph: OnnxGraph, signature: FunctionSignature, options: SessionOptions): Promise<RuntimeSession>;
 }
