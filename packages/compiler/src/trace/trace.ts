@@ -1,8 +1,8 @@
-import { leavesOf, UnsupportedBackendError, type Weight } from '@blip2/core';
+import { InputError, leavesOf, UnsupportedBackendError, type Weight } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, TensorInfo } from '@tensorflow/tfjs-core';
 import { flattenTree, mapTree } from '../tree.ts';
-import { callerOf } from './caller.ts';
+import { callerOf, withLongStacks } from './caller.ts';
 import type { TracedGraph } from './graph-builder.ts';
 import { registerTraceKernels } from './kernels/index.ts';
 import { TRACE_BACKEND, TraceBackend, type TracedType, onnxType } from './trace-backend.ts';
@@ -29,9 +29,13 @@ let backend: TraceBackend | undefined;
  * @param params - A tree of weights by reference; the function sees tensors.
  * @param inputs - A tree of shapes and types.
  * @throws {UnsupportedBackendError} for an operation that has no ONNX form, naming it and the line that called it.
- * @throws {InputError} when the function reads values.
+ * @throws {InputError} when the function reads values, waits for something or draws random numbers.
  */
 export function trace(compute: (params: never, inputs: never) => unknown, params: unknown, inputs: unknown): Trace {
+  return withLongStacks(() => withoutChance(() => record(compute, params, inputs)));
+}
+
+function record(compute: (params: never, inputs: never) => unknown, params: unknown, inputs: unknown): Trace {
   const tracing = traceBackend();
   const engine = tf.engine();
   const before = tf.getBackend();
@@ -52,6 +56,7 @@ export function trace(compute: (params: never, inputs: never) => unknown, params
       mapTree(params, (leaf) => weights.get(leaf as Weight)) as never,
       mapTree(inputs, (_, index) => tensors[index]) as never,
     );
+    assertSynchronous(result);
     const taken = new Set<string>();
     const outputs = flattenTree(result).map(({ leaf }) => {
       const tensor = leaf as Tensor;
@@ -71,6 +76,32 @@ export function trace(compute: (params: never, inputs: never) => unknown, params
     engine.endScope();
     switchTo(before);
     tracing.end();
+  }
+}
+
+/** What waits goes on after the trace, when there is no graph any more. */
+function assertSynchronous(result: unknown): void {
+  if (!(result instanceof Promise)) return;
+  result.catch(() => {}); // it fails on its way, and what it says would come without its cause
+  throw new InputError(
+    'compile: the function is asynchronous and gave a promise, expected a tensor or a tree of tensors. ' +
+      'Wait for what it needs before compiling, and pass that as an input.',
+  );
+}
+
+/** A number that is drawn while tracing would be the same in every run of the graph: a dropout that always drops the same. */
+function withoutChance<Result>(body: () => Result): Result {
+  const { random } = Math;
+  Math.random = () => {
+    throw new InputError(
+      `compile: ${callerOf(new Error())} draws random numbers while the function is traced; they would be the same in every run. ` +
+        `Draw them outside and pass them as an input, or give a seed if they shall be the same.`,
+    );
+  };
+  try {
+    return body();
+  } finally {
+    Math.random = random;
   }
 }
 
@@ -105,7 +136,7 @@ function explain(cause: unknown): unknown {
   if (gradient === undefined) return cause;
   return new UnsupportedBackendError(
     `compile: ${callerOf(cause)} needs the gradient of '${gradient}', which is not registered. ` +
-      `Import '@tensorflow/tfjs', which registers the gradients of all operations.`,
+      `Import '@tensorflow/tfjs', which registers all that tfjs has; if that is done, write it with operations that have one.`,
     { cause },
   );
 }
