@@ -2,6 +2,7 @@ import { accessSync, constants, globSync, mkdirSync, mkdtempSync, readFileSync, 
 import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fixturePath } from '@blip2/testing';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -173,6 +174,16 @@ describe('a project that installs the tarballs', () => {
     const command = join(project, 'node_modules/.bin/blip2');
     accessSync(command, constants.X_OK);
     expect(runOrThrow(command, ['--help'], { cwd: project })).toContain('caption');
+  });
+
+  it.each(['compiled', 'eager'])('runs the command on a model, %s: ONNX Runtime comes with it', (engine) => {
+    const words = ['--model', fixturePath('models/blip2-opt'), '--max-new-tokens', '2', '--engine', engine];
+    const image = fixturePath('models/preprocessing/images/landscape.png');
+    const { status, stdout, stderr } = run(join(project, 'node_modules/.bin/blip2'), ['caption', image, ...words], {
+      cwd: project,
+    });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout.trim()).not.toBe('');
   });
 });
 
