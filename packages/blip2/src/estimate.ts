@@ -2,7 +2,7 @@ import { readBlip2Config } from '@blip2/checkpoints';
 import { type Checkpoint, defaultWeightBudget, sizeOf } from '@blip2/core';
 import { type Part, partOf, storedBytes as storedBytesOf } from './parts.ts';
 
-/** What a model will cost on a backend, before it is loaded. Rough on purpose: the right order of magnitude. */
+/** What a model will cost the eager engine on a backend, before it is loaded. Rough on purpose: the right order of magnitude. */
 export interface Estimate {
   /** Float32 bytes of all weights. */
   readonly weightBytes: number;
@@ -39,7 +39,8 @@ const SPEEDS: Readonly<Record<string, { readonly flops: number; readonly streame
 };
 
 /**
- * Estimates memory and time from names, shapes and configuration; no weights are read.
+ * Estimates memory and time of the eager engine from names, shapes and configuration; no weights are read. For the compiled
+ * one, `measureBlip2` measures.
  *
  * @example
  * const { summary } = await estimateBlip2(checkpoint, { backend: 'wasm', writesText: true });
