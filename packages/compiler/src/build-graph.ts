@@ -1,11 +1,12 @@
 import { type AxisExpression, axisNames, type AxisSpec, evaluateAxis, parseAxis, type TensorSpec } from '@blip2/core';
 import { type DeclaredInput, mergeTraces } from './dynamic/merge-traces.ts';
 import type { Assignment } from './dynamic/solve-sizes.ts';
+import { nameOutputs } from './passes/name-outputs.ts';
 import { removeUnused } from './passes/remove-unused.ts';
 import { shareConstants } from './passes/share-constants.ts';
 import type { TracedGraph } from './trace/graph-builder.ts';
 import { trace, type TraceInput } from './trace/trace.ts';
-import { flattenTree, mapTree } from './tree.ts';
+import { flattenTree, isName, mapTree } from './tree.ts';
 
 /** A function as a graph, before anything is decided about where it runs. */
 export interface FunctionGraph {
@@ -68,7 +69,12 @@ export function buildGraph(
   const graphs = traces.map(({ graph }) => graph);
   const { graph, outputAxes } =
     graphs.length === 1 ? { graph: graphs[0]!, outputAxes: fixedAxes(graphs[0]!) } : mergeTraces(graphs, assignments, parsed);
-  return { graph: removeUnused(shareConstants(graph)), inputs: declared, outputAxes, outputs: traces[0]!.outputs };
+  const result = traces[0]!.outputs;
+  const named = nameOutputs(
+    removeUnused(shareConstants(graph)),
+    flattenTree(result, isName).map(({ path }) => path),
+  );
+  return { graph: named.graph, inputs: declared, outputAxes, outputs: mapTree(result, (_, index) => named.names[index], isName) };
 }
 
 /** One set of sizes when nothing is named, one for each trace otherwise. More axes than primes go on with larger numbers. */

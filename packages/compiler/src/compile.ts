@@ -5,7 +5,7 @@ import { CompiledFunction, type FunctionSignature } from './compiled-function.ts
 import type { OnnxGraph } from './onnx/graph.ts';
 import { placeWeights } from './passes/place-weights.ts';
 import { type CompiledDtype, quantizationPolicy } from './quantize/policy.ts';
-import type { Runtime } from './runtime/runtime.ts';
+import type { Runtime, SessionOptions } from './runtime/runtime.ts';
 import type { WeightStore } from './weights/weight-store.ts';
 
 /** What a function is compiled for. */
@@ -48,36 +48,13 @@ export async function compileFor<Inputs, Outputs, Weights = unknown>(
   compute: (inputs: Inputs, weights: Weights) => Outputs,
   options: CompileOptions<Inputs, Weights>,
 ): Promise<CompiledFunction<Inputs, Outputs>> {
-  const {
-    name = 'compiled function',
-    dtype = 'fp32',
-    quantize = 'few-rows',
-    identity,
-    inputs,
-    weights = {},
-    abortSignal,
-  } = options;
+  const { name, dtype, quantize, weights, identity, inputs, abortSignal } = withDefaults(options);
   abortSignal?.throwIfAborted();
   const key = identity === undefined ? undefined : await target.graphs?.keyOf({ identity, inputs, weights, dtype, quantize });
   const stored = key === undefined ? undefined : await target.graphs!.load(key, { name, abortSignal });
   if (stored !== undefined) return new CompiledFunction(name, stored.signature, stored.session);
 
-  const built = buildGraph(compute as (inputs: never, weights: never) => Outputs, inputs, weights);
-  const placed = placeWeights(built.graph, quantizationPolicy(dtype, quantize));
-  const initializers = await target.weights.place(placed.requests, options);
-  const release = (): void => target.weights.release?.(placed.requests);
-  const { nodes, constants } = placed;
-  const graph: OnnxGraph = {
-    name,
-    nodes,
-    initializers: [...constants, ...initializers],
-    inputs: placed.inputs,
-    outputs: placed.outputs,
-  };
-  const signature: FunctionSignature = { inputs: built.inputs, outputAxes: built.outputAxes, outputs: built.outputs };
-  // Products of blocks are fast only with their codes rearranged; what is mapped otherwise stays where it is.
-  const prepack = nodes.some(({ operator }) => operator === 'MatMulNBits') ? true : undefined;
-  const settings = { name, prepack, abortSignal };
+  const { graph, signature, settings, release } = await compileGraph(target, compute, options);
   try {
     const session =
       key === undefined
@@ -88,4 +65,39 @@ export async function compileFor<Inputs, Outputs, Weights = unknown>(
     release();
     throw cause;
   }
+}
+
+/** A function as a graph with its weights in place, ready for a runtime. */
+export interface CompiledGraph {
+  readonly graph: OnnxGraph;
+  readonly signature: FunctionSignature;
+  readonly settings: SessionOptions;
+  /** Gives the weights back, when the graph is not used any more. */
+  release(): void;
+}
+
+/** Everything of {@link compileFor} but the session. */
+export async function compileGraph<Inputs, Outputs, Weights>(
+  target: Pick<Target, 'weights'>,
+  compute: (inputs: Inputs, weights: Weights) => Outputs,
+  options: CompileOptions<Inputs, Weights>,
+): Promise<CompiledGraph> {
+  const { name, dtype, quantize, weights, inputs, abortSignal } = withDefaults(options);
+  const built = buildGraph(compute as (inputs: never, weights: never) => Outputs, inputs, weights);
+  const placed = placeWeights(built.graph, quantizationPolicy(dtype, quantize));
+  const initializers = await target.weights.place(placed.requests, options);
+  const { nodes, constants } = placed;
+  // Products of blocks are fast only with their codes rearranged; what is mapped otherwise stays where it is.
+  const prepack = nodes.some(({ operator }) => operator === 'MatMulNBits') ? true : undefined;
+  return {
+    graph: { name, nodes, initializers: [...constants, ...initializers], inputs: placed.inputs, outputs: placed.outputs },
+    signature: { inputs: built.inputs, outputAxes: built.outputAxes, outputs: built.outputs },
+    settings: { name, prepack, abortSignal },
+    release: () => target.weights.release?.(placed.requests),
+  };
+}
+
+function withDefaults<Inputs, Weights>(options: CompileOptions<Inputs, Weights>) {
+  const { name = 'compiled function', dtype = 'fp32', quantize = 'few-rows', weights = {} } = options;
+  return { ...options, name, dtype, quantize, weights } as const;
 }

@@ -10,6 +10,7 @@ import type { LossFunction } from './training/training-function.ts';
 import { compileTrainingStepFor, type TrainingStep, type TrainingStepOptions } from './training/training-step.ts';
 
 export * from './index.ts';
+export { type ExportedModel, OnnxExporter } from './export/onnx-exporter.ts';
 
 /** How and where functions run in Node. */
 export interface NodeTargetOptions extends NodeRuntimeOptions {
