@@ -2,7 +2,7 @@ import type { Described, InputSpecs, RunOptions } from '@blip2/core';
 import { buildGraph } from './build-graph.ts';
 import type { GraphStore } from './cache/graph-store.ts';
 import { CompiledFunction, type FunctionSignature } from './compiled-function.ts';
-import type { OnnxGraph } from './onnx/graph.ts';
+import type { OnnxGraph, OnnxInitializer } from './onnx/graph.ts';
 import { placeWeights } from './passes/place-weights.ts';
 import { type CompiledDtype, quantizationPolicy } from './quantize/policy.ts';
 import type { Runtime, SessionOptions } from './runtime/runtime.ts';
@@ -52,7 +52,8 @@ export async function compileFor<Inputs, Outputs, Weights = unknown>(
   abortSignal?.throwIfAborted();
   const key = identity === undefined ? undefined : await target.graphs?.keyOf({ identity, inputs, weights, dtype, quantize });
   const stored = key === undefined ? undefined : await target.graphs!.load(key, { name, abortSignal });
-  if (stored !== undefined) return new CompiledFunction(name, stored.signature, stored.session);
+  const exportGraph = (): Promise<OnnxGraph> => graphWithValues(target, compute, options);
+  if (stored !== undefined) return new CompiledFunction(name, stored.signature, stored.session, { exportGraph });
 
   const { graph, signature, settings, release } = await compileGraph(target, compute, options);
   try {
@@ -60,7 +61,7 @@ export async function compileFor<Inputs, Outputs, Weights = unknown>(
       key === undefined
         ? await target.runtime.createSession(graph, settings)
         : await target.graphs!.createSession(key, graph, signature, settings);
-    return new CompiledFunction(name, signature, session, release);
+    return new CompiledFunction(name, signature, session, { onDispose: release, exportGraph });
   } catch (cause) {
     release();
     throw cause;
@@ -95,6 +96,24 @@ export async function compileGraph<Inputs, Outputs, Weights>(
     settings: { name, prepack, abortSignal },
     release: () => target.weights.release?.(placed.requests),
   };
+}
+
+/** The graph of a function with all values in it, in memory. */
+async function graphWithValues<Inputs, Outputs, Weights>(
+  target: Pick<Target, 'weights'>,
+  compute: (inputs: Inputs, weights: Weights) => Outputs,
+  options: CompileOptions<Inputs, Weights>,
+): Promise<OnnxGraph> {
+  const { graph, release } = await compileGraph(target, compute, options);
+  try {
+    const initializers: OnnxInitializer[] = [];
+    for (const { location, bytes, ...rest } of graph.initializers) {
+      initializers.push({ ...rest, bytes: bytes ?? (await target.weights.read!(location!)) });
+    }
+    return { ...graph, initializers };
+  } finally {
+    release();
+  }
 }
 
 function withDefaults<Inputs, Weights>(options: CompileOptions<Inputs, Weights>) {

@@ -13,6 +13,8 @@ import {
 import type { AxisExpression } from '@blip2/core';
 import { Tensor } from '@tensorflow/tfjs-core';
 import type { GraphInput } from './build-graph.ts';
+import type { OnnxGraph } from './onnx/graph.ts';
+import { writeModel } from './onnx/write-model.ts';
 import type { RuntimeSession, RuntimeTensor, RuntimeValue } from './runtime/runtime.ts';
 import { flattenTree, isName, mapTree } from './tree.ts';
 
@@ -35,6 +37,14 @@ export interface CallOptions extends Pick<RunOptions, 'abortSignal'> {
   readonly into?: ReadonlyMap<string, RuntimeTensor>;
 }
 
+/** What a function asks of its maker. */
+export interface FunctionHooks {
+  /** Called once, when the function is disposed. */
+  readonly onDispose?: () => void;
+  /** The graph with the values of all constants and weights in it. */
+  readonly exportGraph: () => Promise<OnnxGraph>;
+}
+
 /** A function that was traced once and runs on ONNX Runtime. */
 export class CompiledFunction<Inputs, Outputs> implements PreparedFunction<Inputs, Outputs> {
   /** For messages. */
@@ -42,15 +52,15 @@ export class CompiledFunction<Inputs, Outputs> implements PreparedFunction<Input
   readonly #signature: FunctionSignature;
   readonly #session: RuntimeSession;
   readonly #outputs: readonly { readonly path: string; readonly name: string }[];
-  readonly #onDispose: () => void;
+  readonly #hooks: FunctionHooks;
   #disposed = false;
 
-  /** @param session - The function's from now on. @param onDispose - Called once, when the function is disposed. */
-  constructor(name: string, signature: FunctionSignature, session: RuntimeSession, onDispose: () => void = () => undefined) {
+  /** @param session - The function's from now on. */
+  constructor(name: string, signature: FunctionSignature, session: RuntimeSession, hooks: FunctionHooks) {
     this.name = name;
     this.#signature = signature;
     this.#session = session;
-    this.#onDispose = onDispose;
+    this.#hooks = hooks;
     this.#outputs = flattenTree<string>(signature.outputs, isName).map(({ path, leaf }) => ({ path, name: leaf }));
   }
 
@@ -88,11 +98,23 @@ export class CompiledFunction<Inputs, Outputs> implements PreparedFunction<Input
     return mapTree(this.#signature.outputs, (_, index) => results[index], isName) as EngineOutputs<Outputs>;
   }
 
+  /**
+   * The function as an ONNX model file, weights included: for Python, C++, or any other runtime. Inputs and outputs are called by
+   * their places in the trees, `past.0.key`.
+   *
+   * @returns the file's bytes, the caller's.
+   * @throws {ResourceError} when the file would be larger than 2 GiB, which ONNX does not allow; `OnnxExporter` of
+   *   `@blip2/compiler/node` writes weights into a file of their own.
+   */
+  async toOnnx(): Promise<Uint8Array<ArrayBuffer>> {
+    return writeModel(await this.#hooks.exportGraph());
+  }
+
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
     void this.#session.dispose();
-    this.#onDispose();
+    this.#hooks.onDispose?.();
   }
 
   [Symbol.dispose](): void {

@@ -96,7 +96,8 @@ export class OnnxExporter {
     const stored = await this.#weights.store(graph, abortSignal);
     await writeFile(join(this.#unfinished, file), writeModel(stored, { externalPath: () => WEIGHTS_FILE }));
     this.#models.push({ name, file, inputs: graph.inputs, outputs: graph.outputs });
-    return new CompiledFunction(name, signature, await target.runtime.createSession(graph, settings));
+    const session = await target.runtime.createSession(graph, settings);
+    return new CompiledFunction(name, signature, session, { exportGraph: () => Promise.resolve(graph) });
   }
 }
 

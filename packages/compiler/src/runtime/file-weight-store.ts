@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { ProgressReporter, type RunOptions, sizeOf } from '@blip2/core';
+import { open } from 'node:fs/promises';
+import { CheckpointError, ProgressReporter, type RunOptions, sizeOf, type WeightLocation } from '@blip2/core';
 import { ONNX_TYPE_BYTES, type OnnxInitializer } from '../onnx/graph.ts';
 import { convertWeight } from '../weights/convert-weight.ts';
 import {
@@ -44,6 +45,21 @@ export class FileWeightStore implements WeightStore {
     const placed = this.#queue.then(() => this.#place(requests, options));
     this.#queue = placed.catch(() => undefined);
     return placed;
+  }
+
+  async read({ file, byteOffset, byteLength }: WeightLocation): Promise<Uint8Array> {
+    const handle = await open(file);
+    try {
+      const bytes = new Uint8Array(byteLength);
+      for (let done = 0; done < byteLength;) {
+        const { bytesRead } = await handle.read(bytes, done, byteLength - done, byteOffset + done);
+        if (bytesRead === 0) throw new CheckpointError(`${file} ends at ${byteOffset + done}, expected values up to ${byteOffset + byteLength}. Fetch it again.`, file);
+        done += bytesRead;
+      }
+      return bytes;
+    } finally {
+      await handle.close();
+    }
   }
 
   async #place(requests: readonly WeightRequest[], options: RunOptions): Promise<OnnxInitializer[]> {

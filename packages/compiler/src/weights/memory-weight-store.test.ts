@@ -37,7 +37,7 @@ describe('MemoryWeightStore', () => {
     const store = new MemoryWeightStore();
     const parts = await store.place([wish(weight, form)]);
     const expected = await convertWeight(weight, form);
-    expect(parts.map(({ name: _, ...part }) => part)).toEqual(expected);
+    expect(parts.map(({ type, shape, bytes }) => ({ type, shape, bytes }))).toEqual(expected);
     expect(parts.map(({ name }) => name)).toEqual(wish(weight, form).names);
   });
 
@@ -48,7 +48,7 @@ describe('MemoryWeightStore', () => {
     const weight = counted('table', dtype, [2, 2]);
     const [stored] = await new MemoryWeightStore().place([wish(weight, { kind: 'stored' })]);
     expect([stored!.type, stored!.bytes!.length]).toEqual([type, 8]);
-    const [values] = await new MemoryWeightStore({ takes16Bit: false }).place([wish(weight, { kind: 'stored' })]);
+    const [values] = await new MemoryWeightStore({ halfFormats: [] }).place([wish(weight, { kind: 'stored' })]);
     expect([values!.type, values!.bytes!.length]).toEqual(['float32', 16]);
     const halves = new Uint16Array(stored!.bytes!.slice().buffer);
     expect([...halves]).toEqual(dtype === 'F16' ? [0xbc00, 0xb880, 0xb000, 0x3500] : [0xbf80, 0xbf10, 0xbe00, 0x3ea0]);
@@ -131,10 +131,16 @@ describe('MemoryWeightStore', () => {
   it('refuses what cannot fit before it reads anything', async () => {
     const weight = counted('head.weight');
     const wishes = [wish(weight, { kind: 'values' }), wish(counted('w'), { kind: 'values' })];
-    await expect(new MemoryWeightStore({ maxWeightBytes: 511 }).place(wishes)).rejects.toThrowErrorMatchingInlineSnapshot(`[ResourceError: The weight 'head.weight' has 512 bytes, expected at most 511, the largest that this GPU device takes. Use a smaller number format (dtype: 'int8' or 'int4'), a smaller model, or another provider.]`);
-    await expect(new MemoryWeightStore({ maxGraphBytes: 1000 }).place(wishes)).rejects.toThrowErrorMatchingInlineSnapshot(`[ResourceError: The weights of one function have 1024 bytes, expected less than 1000, all that WebAssembly can address. Use a smaller number format (dtype: 'int8' or 'int4'), a smaller model, or another provider.]`);
+    await expect(new MemoryWeightStore({ maxWeightBytes: 511 }).place(wishes)).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[ResourceError: The weight 'head.weight' has 512 bytes, expected at most 511, the largest that this GPU device takes. Use a smaller number format (dtype: 'int8' or 'int4'), a smaller model, or another provider.]`,
+    );
+    await expect(new MemoryWeightStore({ maxGraphBytes: 1000 }).place(wishes)).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[ResourceError: The weights of one function have 1024 bytes, expected less than 1000, all that WebAssembly can address. Use a smaller number format (dtype: 'int8' or 'int4'), a smaller model, or another provider.]`,
+    );
     const huge: Weight = { ...weight, read: () => Promise.reject(new RangeError('Array buffer allocation failed')) };
-    await expect(new MemoryWeightStore().place([wish(huge, { kind: 'values' })])).rejects.toThrowErrorMatchingInlineSnapshot(`[ResourceError: The weight 'head.weight' could not be read: memory ran out (Array buffer allocation failed). Close other pages, or use a smaller model.]`);
+    await expect(new MemoryWeightStore().place([wish(huge, { kind: 'values' })])).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[ResourceError: The weight 'head.weight' could not be read: memory ran out (Array buffer allocation failed). Close other pages, or use a smaller model.]`,
+    );
     expect(weight.reads).toBe(0);
   });
 });

@@ -15,8 +15,8 @@ export interface MemoryWeightStoreOptions {
   readonly maxWeightBytes?: number;
   /** The most that all weights of a graph can have. @default any */
   readonly maxGraphBytes?: number;
-  /** Whether graphs take weights of 16 bits as they are. @default true */
-  readonly takes16Bit?: boolean;
+  /** Formats of 16 bits that graphs can pick rows from. @default both */
+  readonly halfFormats?: readonly ('F16' | 'BF16')[];
 }
 
 /** A converted weight, and how many graphs that live have it. */
@@ -47,9 +47,9 @@ export class MemoryWeightStore implements WeightStore {
     maxKeptBytes = 512 * 2 ** 20,
     maxWeightBytes = Infinity,
     maxGraphBytes = Infinity,
-    takes16Bit = true,
+    halfFormats = ['F16', 'BF16'],
   }: MemoryWeightStoreOptions = {}) {
-    this.#options = { maxKeptBytes, maxWeightBytes, maxGraphBytes, takes16Bit };
+    this.#options = { maxKeptBytes, maxWeightBytes, maxGraphBytes, halfFormats };
   }
 
   /** Bytes that are kept for other graphs. */
@@ -114,10 +114,11 @@ export class MemoryWeightStore implements WeightStore {
   }
 
   #planned(requests: readonly WeightRequest[]): WeightRequest[] {
-    const { takes16Bit } = this.#options;
+    const { halfFormats } = this.#options;
     return requests.flatMap(splitQuantized).map((request) => {
-      const is16Bit = request.form.kind === 'stored' && /16$/.test(request.weight.dtype);
-      return is16Bit && !takes16Bit ? { ...request, form: { kind: 'values' } } : request;
+      const { dtype } = request.weight;
+      const isHalf = request.form.kind === 'stored' && (dtype === 'F16' || dtype === 'BF16');
+      return isHalf && !halfFormats.includes(dtype) ? { ...request, form: { kind: 'values' } } : request;
     });
   }
 

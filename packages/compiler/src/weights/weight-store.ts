@@ -1,4 +1,4 @@
-import { type RunOptions, sizeOf, type Weight, type WeightDtype } from '@blip2/core';
+import { type RunOptions, sizeOf, type Weight, type WeightDtype, type WeightLocation } from '@blip2/core';
 import { ONNX_TYPE_BYTES, type OnnxInitializer, type OnnxType } from '../onnx/graph.ts';
 
 /**
@@ -38,6 +38,8 @@ export interface WeightStore {
    * @returns the initializers of all requests, in order.
    */
   place(requests: readonly WeightRequest[], options?: RunOptions): Promise<OnnxInitializer[]>;
+  /** Bytes that `place` gave the location of. Absent where it gives the bytes themselves. */
+  read?(location: WeightLocation): Promise<Uint8Array>;
   /** Takes back what `place` gave for these requests: the graph that was made with it is gone. Absent where nothing is held. */
   release?(requests: readonly WeightRequest[]): void;
 }
