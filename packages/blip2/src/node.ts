@@ -6,6 +6,7 @@ import { loadBlip2 as loadCheckpoint, type LoadBlip2Options } from './load-blip2
 import { chooseEngines, type NodeEngineChoice } from './node-engine.ts';
 
 export * from './index.ts';
+export { exportOnnx, type ExportOnnxOptions, type OnnxModelFile } from './export-onnx.ts';
 export * from './node-engine.ts';
 
 /** Loading options in Node: those of the model, of its engine, and of the Hub download. */

@@ -1,16 +1,22 @@
 import { type Conversion, convertCheckpoint, type ConversionDtype, openCheckpoint } from '@blip2/checkpoints/node';
 import type { Progress } from '@blip2/core';
+import { exportOnnx } from 'blip2/node';
 import { UsageError } from '../command-line.ts';
+import type { ExitCode } from '../exit-code.ts';
 import { defineCommand, type Command } from '../command.ts';
 import { type Output, progressListener } from '../output.ts';
 import { requireModel } from '../session.ts';
 
 export const convertCommand: Command = defineCommand({
   name: 'convert',
-  usage: 'convert --model FOLDER|HUB-ID --out FOLDER --dtype int8|int4|fp16|bf16|fp32 [options]',
+  usage: 'convert --model FOLDER|HUB-ID --out FOLDER [--dtype int8|int4|fp16|bf16|fp32] [--onnx] [options]',
   description:
     'Writes a model in another format into a new folder: quantised, in another float format, in shards of another size, under other names of weights.',
   options: {
+    onnx: {
+      type: 'flag',
+      description: 'write ONNX models, one for each function of the model, for any ONNX Runtime; fp32, int8 or int4',
+    },
     out: { type: 'text', hint: 'FOLDER', description: 'folder to make' },
     dtype: {
       type: 'choice',
@@ -27,6 +33,7 @@ export const convertCommand: Command = defineCommand({
     const { out, blockSize, keep, names } = values;
     const dtype = values.dtype as ConversionDtype | undefined; // its own option has no default
     if (out === undefined || out === '') throw new UsageError('No folder to write was named: pass --out FOLDER.');
+    if (values.onnx) return convertToOnnx(model, out, values, output, abortSignal);
     const maxShardBytes = values.shardSize === undefined ? undefined : parseSize(values.shardSize);
     if (dtype === undefined && names === undefined && maxShardBytes === undefined) {
       throw new UsageError(`Nothing to change was named: pass --dtype int8 or another format, --names or --shard-size.`);
@@ -43,6 +50,43 @@ export const convertCommand: Command = defineCommand({
     }
   },
 });
+
+interface OnnxValues {
+  readonly dtype?: string;
+  readonly revision?: string;
+  readonly offline: boolean;
+  readonly names?: string;
+  readonly shardSize?: string;
+  readonly keep?: readonly string[];
+  readonly blockSize?: number;
+}
+
+/** `--onnx`: the functions of the stages as they are compiled. */
+async function convertToOnnx(
+  model: string,
+  out: string,
+  values: OnnxValues,
+  output: Output,
+  abortSignal: AbortSignal | undefined,
+): Promise<ExitCode> {
+  const { dtype = 'fp32', revision, offline } = values;
+  const given = { names: values.names, shardSize: values.shardSize, keep: values.keep?.[0], blockSize: values.blockSize };
+  const [other] = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [name]));
+  if (other !== undefined)
+    throw new UsageError(
+      `--onnx takes no --${other.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}. Leave it out.`,
+    );
+  if (dtype !== 'fp32' && dtype !== 'int8' && dtype !== 'int4') {
+    throw new UsageError(`--onnx writes fp32, int8 or int4, not ${dtype}. Pass one of these with --dtype.`);
+  }
+  const files = await exportOnnx(model, out, { dtype, revision, offline, abortSignal, onProgress: progressListener(output) });
+  const names = files.map(({ name, file }) => `${file}: ${name}`);
+  output.result(
+    { out, files: [...files.map(({ file }) => file), 'models.json', 'weights.bin'] },
+    [`${out}: ${files.length} models`, ...names].join('\n'),
+  );
+  return 0;
+}
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, B: 1, KB: 1e3, MB: 1e6, GB: 1e9 };
 
