@@ -99,7 +99,8 @@ export function requireModel(values: CommonValues): string {
   );
 }
 
-async function useBackend(backend: string): Promise<void> {
+/** Starts a tfjs backend. */
+export async function useBackend(backend: string): Promise<void> {
   tf.enableProdMode(); // no advertisement of other backends on standard error
   if (backend === 'wasm') await import('@tensorflow/tfjs-backend-wasm');
   if (backend === 'cpu') await import('@tensorflow/tfjs-backend-cpu');

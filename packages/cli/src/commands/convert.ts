@@ -2,10 +2,9 @@ import { type Conversion, convertCheckpoint, type ConversionDtype, openCheckpoin
 import type { Progress } from '@blip2/core';
 import { exportOnnx } from 'blip2/node';
 import { UsageError } from '../command-line.ts';
-import type { ExitCode } from '../exit-code.ts';
 import { defineCommand, type Command } from '../command.ts';
 import { type Output, progressListener } from '../output.ts';
-import { requireModel } from '../session.ts';
+import { requireModel, useBackend } from '../session.ts';
 
 export const convertCommand: Command = defineCommand({
   name: 'convert',
@@ -68,7 +67,7 @@ async function convertToOnnx(
   values: OnnxValues,
   output: Output,
   abortSignal: AbortSignal | undefined,
-): Promise<ExitCode> {
+): Promise<0> {
   const { dtype = 'fp32', revision, offline } = values;
   const given = { names: values.names, shardSize: values.shardSize, keep: values.keep?.[0], blockSize: values.blockSize };
   const [other] = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [name]));
@@ -79,6 +78,7 @@ async function convertToOnnx(
   if (dtype !== 'fp32' && dtype !== 'int8' && dtype !== 'int4') {
     throw new UsageError(`--onnx writes fp32, int8 or int4, not ${dtype}. Pass one of these with --dtype.`);
   }
+  await useBackend('cpu'); // for the few tensors around the models
   const files = await exportOnnx(model, out, { dtype, revision, offline, abortSignal, onProgress: progressListener(output) });
   const names = files.map(({ name, file }) => `${file}: ${name}`);
   output.result(

@@ -78,7 +78,7 @@ function fit(first: Candidate, second: Candidate, values: readonly number[]): Ax
   const a = (values[0]! * q[1]! - values[1]! * q[0]!) / determinant;
   const b = (p[0]! * values[1]! - p[1]! * values[0]!) / determinant;
   if (!isCoefficient(a) || !isCoefficient(b) || a === 0) return undefined;
-  if (!values.every((value, trace) => a * p[trace]! + b * q[trace]! === value)) return undefined;
+  if (values.some((value, trace) => value !== a * p[trace]! + b * q[trace]!)) return undefined;
   return [...scaled(first.expression, a), ...(b === 0 ? [] : scaled(second.expression, b))];
 }
 

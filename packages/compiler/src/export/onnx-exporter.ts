@@ -123,9 +123,9 @@ class WeightsFile {
     const initializers: OnnxInitializer[] = [];
     for (const initializer of graph.initializers) {
       abortSignal?.throwIfAborted();
-      const { location, bytes, ...rest } = initializer;
+      const { name, type, shape, bytes } = initializer;
       const isSmall = bytes !== undefined && bytes.length < SMALLEST_EXTERNAL;
-      initializers.push(isSmall ? initializer : { ...rest, location: await this.#place(initializer) });
+      initializers.push(isSmall ? initializer : { name, type, shape, location: await this.#place(initializer) });
     }
     return { ...graph, initializers };
   }

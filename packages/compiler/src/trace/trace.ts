@@ -117,8 +117,15 @@ function traceBackend(): TraceBackend {
 }
 
 /** Synchronous for backends that are initialised, which both of ours are. */
-function switchTo(name: string): void {
-  if (name !== undefined) void tf.setBackend(name);
+function switchTo(name: string | undefined): void {
+  if (name) {
+    void tf.setBackend(name);
+    return;
+  }
+  // Nobody had chosen a backend; the first operation after the trace chooses as if there had been none.
+  const engine = tf.engine() as unknown as { backendName: string | undefined; backendInstance: tf.KernelBackend | null };
+  engine.backendName = undefined;
+  engine.backendInstance = null;
 }
 
 /** tfjs says only which kernel is missing; the user wants to know which line needs it. */
