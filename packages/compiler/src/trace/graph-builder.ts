@@ -99,6 +99,11 @@ export class GraphBuilder {
     return graphWeight;
   }
 
+  /** What was added so far, in order. */
+  get nodes(): readonly OnnxNode[] {
+    return this.#nodes;
+  }
+
   /** Whether a name is a node's output, not a constant, a weight or an input. */
   isComputed(name: string): boolean {
     return this.#computed.has(name);

@@ -8,15 +8,12 @@ import type { OnnxGraph } from '../../onnx/graph.ts';
 import { writeModel } from '../../onnx/write-model.ts';
 import { flattenTree, mapTree } from '../../tree.ts';
 import type { TracedGraph } from '../graph-builder.ts';
-import { trace, type TraceInput } from '../trace.ts';
-import { TRACE_BACKEND, type TracedType } from '../trace-backend.ts';
-import type { HostTensor, InputSpec } from './kernel-test-inputs.ts';
+import type { TraceInput } from '../trace.ts';
+import type { TracedType } from '../trace-backend.ts';
+import type { Compute, HostTensor, InputSpec } from './cases/case-inputs.ts';
 
 /** Named tensors, as the functions under test take them. */
 export type Inputs = Readonly<Record<string, Tensor>>;
-
-/** A function under test: from named tensors to a tree of tensors. */
-export type Compute = (inputs: never) => unknown;
 
 /** What tfjs's plain JavaScript backend computes, a value for each leaf of the result. */
 export async function runEagerly(compute: Compute, inputs: Readonly<Record<string, HostTensor>>): Promise<HostTensor[]> {
@@ -144,22 +141,4 @@ function mixOf(shape: readonly number[]): Tensor {
     );
   });
   return tf.sin(angles.reduce((sum, angle) => tf.add(sum, angle), tf.scalar(0.3)));
-}
-
-/** Names of the kernels that were traced since the start, once {@link watchKernels} has been called. */
-const traced: Set<string> = new Set();
-
-/** Notes which kernels are traced from now on. @returns a function that gives their names. */
-export function watchKernels(kernels: readonly string[]): () => ReadonlySet<string> {
-  trace(() => tf.scalar(0), {}, {}); // registers the kernels
-  for (const kernelName of kernels) {
-    const config = tf.getKernel(kernelName, TRACE_BACKEND);
-    tf.unregisterKernel(kernelName, TRACE_BACKEND);
-    const kernelFunc: tf.KernelFunc = (call) => {
-      traced.add(kernelName);
-      return config.kernelFunc(call);
-    };
-    tf.registerKernel({ ...config, kernelFunc });
-  }
-  return () => traced;
 }

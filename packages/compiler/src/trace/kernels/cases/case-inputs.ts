@@ -1,5 +1,8 @@
 import { type AxisSpec, evaluateAxis, parseAxis, type Random, seededRandom, sizeOf } from '@blip2/core';
-import type { TracedType } from '../trace-backend.ts';
+import type { TracedType } from '../../trace-backend.ts';
+
+/** A function under test: from named tensors to a tree of tensors. */
+export type Compute = (inputs: never) => unknown;
 
 /** A tensor of plain values. */
 export interface HostTensor {

@@ -1,8 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor4D, Tensor5D } from '@tensorflow/tfjs-core';
-import { describe } from 'vitest';
-import { describeKernels, type KernelCase } from './kernel-test-cases.ts';
-import { floats, whole } from './kernel-test-inputs.ts';
+import type { KernelCase, KernelCases } from './kernel-case.ts';
+import { floats, whole } from './case-inputs.ts';
 
 type One = { x: Tensor };
 type Pool = typeof tf.maxPool;
@@ -52,14 +51,14 @@ const volumes = (pool: Pool3d): KernelCase[] =>
     smallest: 1,
   }));
 
-describe('pooling', () =>
-  describeKernels('pooling', {
-    AvgPool: pools(tf.avgPool),
-    AvgPool3D: volumes(tf.avgPool3d),
-    AvgPool3DGrad: volumes(tf.avgPool3d),
-    AvgPoolGrad: gradients(tf.avgPool),
-    MaxPool: pools(tf.maxPool),
-    MaxPool3D: volumes(tf.maxPool3d),
-    MaxPool3DGrad: volumes(tf.maxPool3d),
-    MaxPoolGrad: gradients(tf.maxPool),
-  }));
+/** Ways to call each of the kernels of `pooling`. */
+export const POOLING_CASES: KernelCases = {
+  AvgPool: pools(tf.avgPool),
+  AvgPool3D: volumes(tf.avgPool3d),
+  AvgPool3DGrad: volumes(tf.avgPool3d),
+  AvgPoolGrad: gradients(tf.avgPool),
+  MaxPool: pools(tf.maxPool),
+  MaxPool3D: volumes(tf.maxPool3d),
+  MaxPool3DGrad: volumes(tf.maxPool3d),
+  MaxPoolGrad: gradients(tf.maxPool),
+};
