@@ -8,7 +8,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, describe, expect, it } from 'vitest';
 import { visualPromptOf } from './caption.ts';
 import { encodeImages, readImages } from './image-input.ts';
-import { caption, inspectCheckpoint, loadBlip2, match } from './node.ts';
+import { caption, type EngineName, inspectCheckpoint, loadBlip2, match } from './node.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'blip2-converted-'));
 afterAll(() => rmSync(scratch, { recursive: true }));
@@ -43,8 +43,12 @@ interface Outputs {
 }
 
 /** Image features, and the logits when the model is given the golden captions token by token. */
-async function outputsOf(folder: string, newTokens: readonly (readonly number[])[]): Promise<Outputs> {
-  using model = await loadBlip2(folder);
+async function outputsOf(
+  folder: string,
+  newTokens: readonly (readonly number[])[],
+  engine: EngineName = 'compiled',
+): Promise<Outputs> {
+  using model = await loadBlip2(folder, { engine });
   const { languageModel } = model;
   if (!(languageModel instanceof OptLanguageModel || languageModel instanceof T5LanguageModel))
     throw new Error('no language model');
@@ -85,15 +89,19 @@ describe.each(['blip2-opt', 'blip2-flan-t5'])('%s', (model) => {
   const newTokens = (golden.new_tokens as number[][]).slice(0, images.length);
 
   /**
-   * Measured: features 1.4 and 1.2 %, logits 1.7 and 5.5 %, best token the same in 36 and 31 of 36 rows. Random noise of the
-   * same size does the same: these small random models pass errors on enlarged.
+   * Measured, eager: features 1.4 and 1.2 %, logits 1.7 and 5.5 %, best token the same in 36 and 31 of 36 rows; compiled, which
+   * rounds activations to 8 bits as well: 2.0 and 1.8 %, 2.2 and 6.7 %, 36 and 29 rows. Random noise of the same size does the
+   * same: these small random models pass errors on enlarged.
    */
-  it('in int8 has nearly the same features, logits and best tokens', async () => {
-    const exact = await outputsOf(fixturePath('models', model), newTokens);
-    const approximate = await outputsOf(await quantized(model, 'int8'), newTokens);
-    expect(relativeDifference(approximate.features, exact.features)).toBeLessThan(0.02);
-    expect(relativeDifference(joined(approximate.logits), joined(exact.logits))).toBeLessThan(0.08);
-    expect(agreement(approximate.logits, exact.logits)).toBeGreaterThanOrEqual(0.8);
+  it.each([
+    { engine: 'eager', features: 0.02, logits: 0.08, agree: 0.8 },
+    { engine: 'compiled', features: 0.03, logits: 0.1, agree: 0.75 },
+  ] as const)('in int8 has nearly the same features, logits and best tokens, $engine', async ({ engine, ...bounds }) => {
+    const exact = await outputsOf(fixturePath('models', model), newTokens, engine);
+    const approximate = await outputsOf(await quantized(model, 'int8'), newTokens, engine);
+    expect(relativeDifference(approximate.features, exact.features)).toBeLessThan(bounds.features);
+    expect(relativeDifference(joined(approximate.logits), joined(exact.logits))).toBeLessThan(bounds.logits);
+    expect(agreement(approximate.logits, exact.logits)).toBeGreaterThanOrEqual(bounds.agree);
   });
 
   it('in int4 runs too, with coarser features', async () => {
