@@ -114,7 +114,12 @@ export class GraphCache implements GraphStore {
       const session = await this.#runtime.loadModel(model, { ...options, weightFolder: located?.folder, optimizedModelFile });
       if (folder !== undefined && path !== undefined) {
         if (!isOptimized) await writeFile(path, model).catch(() => undefined);
-        await this.#keep(folder, key, { signature, isOptimized, prepack: options.prepack, files: (await this.#statesOf(locations)) ?? [] });
+        await this.#keep(folder, key, {
+          signature,
+          isOptimized,
+          prepack: options.prepack,
+          files: (await this.#statesOf(locations)) ?? [],
+        });
       }
       return session;
     } finally {

@@ -12,7 +12,7 @@ export function removeUnused(graph: TracedGraph): TracedGraph {
   }
   return {
     ...graph,
-    nodes: nodes.reverse(),
+    nodes: nodes.toReversed(),
     constants: graph.constants.filter(({ name }) => used.has(name)),
     weights: graph.weights.filter(({ name }) => used.has(name)),
   };
