@@ -37,7 +37,8 @@ export interface EngineChoice {
    */
   readonly engine?: EngineName | Engine | ForEachPart<Engine>;
   /**
-   * Number format of the frozen weights, for all parts or by part; `compiled` only. An `Engine` that you made has its own.
+   * Number format of the frozen weights, for all parts or by part; `compiled` only. Matrices that the checkpoint has quantised
+   * keep their format. An `Engine` that you made has its own.
    * @default 'fp32'
    */
   readonly dtype?: Dtype | ForEachPart<Dtype>;
