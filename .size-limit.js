@@ -3,8 +3,8 @@
 const LIMITS = {
   'core/config': '7.1 kB',
   'core/index': '10.0 kB',
-  'checkpoints/index': '22.9 kB',
-  'checkpoints/node': '63.6 kB',
+  'checkpoints/index': '25.9 kB',
+  'checkpoints/node': '69.4 kB',
   'image/index': '14.7 kB',
   'image/browser': '19.4 kB',
   'image/node': '19.1 kB',
@@ -12,14 +12,16 @@ const LIMITS = {
   'generation/index': '4.5 kB',
   'vision-encoder/index': '17.6 kB',
   'qformer/index': '22.2 kB',
-  'llm-adapters/index': '35.4 kB',
-  'blip2/index': '54.8 kB',
-  'blip2/browser': '69.7 kB',
-  'blip2/node': '108.1 kB',
-  'cli/index': '115.0 kB',
+  'llm-adapters/index': '40.7 kB',
+  'compiler/index': '25.8 kB',
+  'compiler/node': '37.5 kB',
+  'blip2/index': '64.4 kB',
+  'blip2/browser': '80.6 kB',
+  'blip2/node': '157.0 kB',
+  'cli/index': '170.3 kB',
 };
 
-const BROUGHT_BY_THE_APPLICATION = ['@tensorflow/*', 'sharp'];
+const BROUGHT_BY_THE_APPLICATION = ['@tensorflow/*', 'sharp', 'onnxruntime-node', 'onnxruntime-web'];
 
 export default Object.entries(LIMITS).map(([entry, limit]) => {
   const [folder, file] = entry.split('/');
