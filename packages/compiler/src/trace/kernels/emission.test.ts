@@ -1,8 +1,10 @@
-import { embed, FUSED_KERNELS } from '@blip2/core';
+import { embed, FUSED_KERNELS, type Weight } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import { type Compute, floats, hostInputs } from './cases/case-inputs.ts';
+import type { TracedGraph } from '../graph-builder.ts';
+import { trace } from '../trace.ts';
 import { KERNEL_GROUPS } from './index.ts';
 import { compileFor, runEagerly } from './kernel-test-support.ts';
 
@@ -65,6 +67,33 @@ describe('an arrangement is an error', () => {
     expect(() => compile(convolve, { x: [1, 8, 6, 2], filter: [3, 2, 2, 3] })).toThrow(
       /'Conv2D' with a padding by number and windows of 3×2, which cannot be compiled. Pad with tf.pad/,
     );
+  });
+});
+
+describe('a weight by reference', () => {
+  const fail = (): never => {
+    throw new Error('a trace reads no weight');
+  };
+  const location = { file: 'model.safetensors', byteOffset: 8, byteLength: 60 };
+  const table: Weight = { name: 'table', dtype: 'BF16', shape: [5, 6], location, read: fail, rows: fail };
+  const traced = (compute: (params: { table: Tensor2D }, inputs: { ids: Tensor }) => unknown): TracedGraph =>
+    trace(compute, { table }, { ids: { shape: [3], dtype: 'int32' } }).graph;
+
+  it('has its rows picked first and converted then', () => {
+    const { nodes, weights } = traced((params, { ids }) => tf.gather(params.table, ids as Tensor1D));
+    expect(nodes.map(({ operator, inputs }) => [operator, ...inputs])).toEqual([
+      ['Gather', 'table', 'ids'],
+      ['Cast', 'Gather_0'],
+    ]);
+    expect(weights).toEqual([{ name: 'table', type: 'bfloat16', weight: table }]);
+  });
+
+  it('is not copied where nothing changes it', () => {
+    const { nodes } = traced((params) => {
+      const same = tf.transpose(tf.cast(tf.clone(params.table), 'float32'), [0, 1]);
+      return [tf.matMul(params.table, same, false, true), tf.neg(params.table)];
+    });
+    expect(nodes.map(({ operator }) => operator).filter((operator) => operator !== 'Cast')).toEqual(['Gemm', 'Neg']);
   });
 });
 
