@@ -1,4 +1,5 @@
 export { compileFor, type CompileOptions, type Target } from './compile.ts';
+export { GRAPH_FORMAT } from './cache/graph-store.ts';
 export { CompiledFunction } from './compiled-function.ts';
 export { engineFor, type OnnxEngineOptions } from './engine.ts';
 export { type CompiledDtype } from './quantize/policy.ts';
@@ -11,3 +12,4 @@ export {
   type TrainingState,
   type TrainingStepOptions,
 } from './training/training-step.ts';
+export { buildGraph, type FunctionGraph, type GraphInput } from './build-graph.ts';

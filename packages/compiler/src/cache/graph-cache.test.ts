@@ -9,7 +9,8 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { compileFor, type CompileOptions, type Target } from '../compile.ts';
 import { FileWeightStore } from '../runtime/file-weight-store.ts';
 import { createNodeRuntime, type NodeRuntime } from '../runtime/node-runtime.ts';
-import { GRAPH_FORMAT, GraphCache } from './graph-cache.ts';
+import { GraphCache } from './graph-cache.ts';
+import { GRAPH_FORMAT } from './graph-store.ts';
 
 let folder: string;
 let runtime: NodeRuntime;

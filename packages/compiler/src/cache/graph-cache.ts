@@ -10,13 +10,7 @@ import type { NodeRuntime } from '../runtime/node-runtime.ts';
 import type { RuntimeSession, SessionOptions } from '../runtime/runtime.ts';
 import { locateWeightFiles } from '../runtime/weight-files.ts';
 import { flattenTree } from '../tree.ts';
-import type { FunctionKey, GraphStore, StoredFunction } from './graph-store.ts';
-
-/**
- * Of what is stored. Raise it when the same function would become another graph: another kernel, pass or policy. A test
- * compares the graphs of some functions with this number.
- */
-export const GRAPH_FORMAT = 1;
+import { GRAPH_FORMAT, type FunctionKey, type GraphStore, type StoredFunction } from './graph-store.ts';
 
 /** A file that a stored graph refers to, as it was then. */
 interface FileState {

@@ -3,6 +3,12 @@ import type { FunctionSignature } from '../compiled-function.ts';
 import type { OnnxGraph } from '../onnx/graph.ts';
 import type { RuntimeSession, SessionOptions } from '../runtime/runtime.ts';
 
+/**
+ * Of compiled graphs. Raise it when the same function becomes another graph: by another kernel, pass or policy. Stored graphs of another number are
+ * not used. `packages/blip2/src/graph-versions.test.ts` fails when graphs change and no number does.
+ */
+export const GRAPH_FORMAT = 1;
+
 /** All that decides what graph a function becomes. */
 export interface FunctionKey {
   /** What the function itself depends on: its configuration and version. */
