@@ -47,7 +47,13 @@ export class GraphBuilder {
   readonly #weightNames: Set<string> = new Set();
   readonly #inputs: OnnxValue[] = [];
   readonly #computed: Set<string> = new Set();
+  readonly #prefix: string;
   #names = 0;
+
+  /** @param prefix - Of every name, so that nodes can be added to a graph that is built already. */
+  constructor(prefix = '') {
+    this.#prefix = prefix;
+  }
 
   /** @returns the name of the node's only output. */
   operation(operator: string, inputs: readonly string[], settings: OperationSettings = {}): string {
@@ -131,7 +137,7 @@ export class GraphBuilder {
   }
 
   #nextName(kind: string): string {
-    return `${kind}_${this.#names++}`;
+    return `${this.#prefix}${kind}_${this.#names++}`;
   }
 
   #weightName(wanted: string): string {

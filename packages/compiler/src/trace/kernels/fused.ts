@@ -36,6 +36,9 @@ const crossEntropy = kernel<CrossEntropyAttributes>((call) => {
  * one. A model that uses them needs no import of this package, nor this package of the model's.
  */
 export const FUSED_KERNELS: TraceKernels = {
+  // ONNX Runtime's own MultiHeadAttention wants the queries with their heads side by side. With the transpositions for that it is not
+  // faster: 3.2 ms against 4.0 ms for 16 heads of 257×88, but 38 ms against 30 ms for a batch of 8, 0.78 ms against 0.67 ms for
+  // 5 beams, 32 heads, one query and 200 keys (1.30, 2 cores of x86-64, best of 25).
   FusedAttention: kernel<{ scale: number }>((call) => {
     const { backend, builder } = call;
     const { query, key, value, bias } = call.inputs as Record<string, TensorInfo | undefined>;

@@ -20,7 +20,14 @@ function swapped(call: KernelCall<unknown>, x: TensorInfo): TensorInfo {
   return transpose(call, x, [...axes.slice(0, -2), axes.at(-1)!, axes.at(-2)!]);
 }
 
-/** The product of matrices or of batches of them, and a bias if it has the width of the result. */
+/**
+ * The product of matrices or of batches of them, and a bias if it has the width of the result.
+ *
+ * One matrix becomes a Gemm, with its transpositions: one node, which takes a bias, and in which a quantised weight is found.
+ * It is no faster than Transpose and MatMul, of which ONNX Runtime makes its own FusedMatMul. Measured with ONNX Runtime 1.30, 2 cores
+ * of x86-64, best of 15: x·Wᵀ at 257×1408×6144 36.0 ms against 36.2 ms, at 2056 rows 208 ms against 204 ms; dyᵀ·x 59 ms against 55 ms
+ * and 250 ms against 249 ms; dy·W 43.1 ms against 42.1 ms and 210 ms against 216 ms.
+ */
 function product(call: KernelCall<MatMulAttributes>, a: TensorInfo, b: TensorInfo, bias?: TensorInfo): TensorInfo {
   const { backend, attributes } = call;
   const { transposeA, transposeB } = attributes;
