@@ -34,9 +34,11 @@ export interface Comparison {
 export interface Rounds {
   /** Runs of each side that are not counted. @default 1 */
   readonly warmUps?: number;
+  /** Undisturbed pairs, at least. */
   readonly least: number;
+  /** Undisturbed pairs, at most. */
   readonly most: number;
-  /** No further pair begins after this, if there were enough. */
+  /** No further pair begins after this, if there were enough undisturbed ones; and after three times this in any case. */
   readonly seconds: number;
   /** Between a side's run and the other's, so that threads that wait actively have given up. */
   readonly pauseMs: number;
@@ -46,7 +48,10 @@ export interface Rounds {
 export interface SideResult {
   readonly name: string;
   readonly median: number;
+  /** Of the rounds that count. */
   readonly samples: readonly number[];
+  /** Of rounds in which other programs were busy too. */
+  readonly leftOut?: readonly number[];
   readonly description: SideDescription;
   /** The most memory its process ever held. */
   readonly peakBytes?: number;
@@ -54,7 +59,7 @@ export interface SideResult {
   readonly values?: Readonly<Record<string, number>>;
   /** The most cores that it used while the other ran. */
   readonly idleLoad?: number;
-  /** The most cores that programs outside the benchmark used while it ran. */
+  /** The most cores that programs outside the benchmark used in a round that counts. */
   readonly foreignLoad?: number;
 }
 

@@ -11,22 +11,21 @@ import {
   type Rounds,
   type SideResult,
 } from './comparison.ts';
-import { type ProcessorUse, watchProcessors } from './processor-watch.ts';
+import { watchProcessors } from './processor-watch.ts';
 import type { SideDescription } from './protocol.ts';
+import { areEnough, countedRounds, type Round } from './rounds.ts';
 import { type Side, startSide } from './side.ts';
 import { agreementOf, median } from './statistics.ts';
 
 /** Which sides run. One alone gives its number and no ratio. */
 export type Sides = 'both' | 'ours' | 'peer';
 
-/** A side at work: its process, and what it measured. */
+/** A side at work. */
 interface Runner {
   readonly side: Side;
   readonly description: SideDescription;
-  readonly samples: number[];
   values?: Readonly<Record<string, number>>;
   idleLoad?: number;
-  foreignLoad?: number;
 }
 
 /**
@@ -65,12 +64,19 @@ async function measureRuns(
   try {
     const reference = await referenceOutput(comparison, wanted, folder, onProgress);
     for (const which of wanted) runners.set(which, await load(comparison[which], onProgress));
-    await runRounds([...runners.values()], comparison.rounds, onProgress);
+    const rounds = await runRounds([...runners.values()], comparison.rounds, onProgress);
     const outputs = await compareOutputs(comparison, runners, reference, folder);
     const results = new Map<Which, SideResult>();
-    for (const [which, runner] of runners) {
-      const { peakBytes } = await runner.side.ask({ command: 'memory' });
-      results.set(which, { ...resultOf(runner), peakBytes });
+    for (const [index, [which, { side, description, values, idleLoad }]] of [...runners].entries()) {
+      const { peakBytes } = await side.ask({ command: 'memory' });
+      const facts = {
+        name: side.name,
+        description,
+        peakBytes,
+        ...(values && { values }),
+        ...(idleLoad !== undefined && { idleLoad }),
+      };
+      results.set(which, { ...facts, ...samplesOf(rounds, index, comparison.rounds) });
     }
     return conclude(comparison, { ours: results.get('ours'), peer: results.get('peer'), outputs });
   } finally {
@@ -83,7 +89,7 @@ async function load({ command, task }: Contender, onProgress: (message: string) 
   const side = startSide(command);
   try {
     onProgress(`${command.name}: loading`);
-    return { side, description: await side.load(task), samples: [] };
+    return { side, description: await side.load(task) };
   } catch (cause) {
     await side.quit();
     throw cause;
@@ -91,52 +97,73 @@ async function load({ command, task }: Contender, onProgress: (message: string) 
 }
 
 /** A, B, A, B, …: what the machine does besides meets both alike. */
-async function runRounds(runners: readonly Runner[], rounds: Rounds, onProgress: (message: string) => void): Promise<void> {
-  const { warmUps = 1, least, most, seconds, pauseMs } = rounds;
+async function runRounds(
+  runners: readonly Runner[],
+  plan: Rounds,
+  onProgress: (message: string) => void,
+): Promise<readonly Round[]> {
   for (const runner of runners) {
-    for (let index = 0; index < warmUps; index++) {
+    for (let index = 0; index < (plan.warmUps ?? 1); index++) {
       onProgress(`${runner.side.name}: warming up`);
       const { values } = await runner.side.ask({ command: 'run' });
       runner.values ??= values;
     }
   }
-  const begin = performance.now();
-  for (let round = 0; round < most; round++) {
-    if (round >= least && performance.now() - begin > seconds * 1000) break;
-    for (const runner of runners) {
-      await wait(pauseMs);
-      const others = runners.filter((other) => other !== runner);
-      const watched = watchProcessors(
-        runner.side,
-        others.map(({ side }) => side),
-      );
-      const { ms, values } = await runner.side.ask({ command: 'run' });
-      noteUse(runner, others, watched());
-      runner.values ??= values;
-      runner.samples.push(ms);
-      onProgress(`${runner.side.name}: ${ms.toFixed(ms < 10 ? 2 : 0)} ms`);
+  return repeat(plan, runners, async (runner) => {
+    const others = runners.filter((other) => other !== runner);
+    const watched = watchProcessors(
+      runner.side,
+      others.map(({ side }) => side),
+    );
+    const { ms, values } = await runner.side.ask({ command: 'run' });
+    const { idleSides, foreign } = watched();
+    runner.values ??= values;
+    for (const [index, other] of others.entries()) {
+      const cores = idleSides[index];
+      if (cores !== undefined) other.idleLoad = Math.max(other.idleLoad ?? 0, cores);
     }
-  }
+    onProgress(`${runner.side.name}: ${ms.toFixed(ms < 10 ? 2 : 0)} ms`);
+    return { ms, foreign };
+  });
 }
 
-/** The largest loads count: one disturbed run is enough to doubt a median of few. */
-function noteUse(runner: Runner, others: readonly Runner[], { idleSides, foreign }: ProcessorUse): void {
-  if (foreign !== undefined) runner.foreignLoad = Math.max(runner.foreignLoad ?? 0, foreign);
-  for (const [index, other] of others.entries()) {
-    const cores = idleSides[index];
-    if (cores !== undefined) other.idleLoad = Math.max(other.idleLoad ?? 0, cores);
+/** Rounds over the same contestants, until there are enough. */
+async function repeat<One>(
+  plan: Rounds,
+  contestants: readonly One[],
+  run: (one: One) => Promise<{ readonly ms: number; readonly foreign?: number }>,
+): Promise<readonly Round[]> {
+  const rounds: Round[] = [];
+  const begin = performance.now();
+  while (!areEnough(rounds, plan, (performance.now() - begin) / 1000)) {
+    const times: number[] = [];
+    let foreignLoad: number | undefined;
+    for (const one of contestants) {
+      await wait(plan.pauseMs);
+      const { ms, foreign } = await run(one);
+      times.push(ms);
+      if (foreign !== undefined) foreignLoad = Math.max(foreignLoad ?? 0, foreign);
+    }
+    rounds.push({ times, foreignLoad });
   }
+  return rounds;
 }
 
-function resultOf({ side, samples, description, values, idleLoad, foreignLoad }: Runner): SideResult {
+/** A side's part of the rounds that count. */
+function samplesOf(
+  rounds: readonly Round[],
+  index: number,
+  plan: Rounds,
+): Pick<SideResult, 'median' | 'samples' | 'leftOut' | 'foreignLoad'> {
+  const counted = countedRounds(rounds, plan);
+  const samples = counted.map(({ times }) => times[index]!);
+  const leftOut = rounds.filter((round) => !counted.includes(round)).map(({ times }) => times[index]!);
+  const loads = counted.flatMap(({ foreignLoad }) => foreignLoad ?? []);
   return {
-    name: side.name,
     median: median(samples),
     samples,
-    description,
-    ...(values && { values }),
-    ...(idleLoad !== undefined && { idleLoad }),
-    ...(foreignLoad !== undefined && { foreignLoad }),
+    ...(leftOut.length > 0 && { leftOut }),
+    ...(loads.length > 0 && { foreignLoad: Math.max(...loads) }),
   };
 }
 
@@ -199,29 +226,27 @@ async function measureStarts(
   wanted: readonly Which[],
   onProgress: (message: string) => void,
 ): Promise<ComparisonResult> {
-  const { most, least, seconds, pauseMs, warmUps = 1 } = comparison.rounds;
-  const results = new Map<Which, SideResult>();
-  const start = async (which: Which): Promise<SideResult> => {
-    await wait(pauseMs);
+  const { warmUps = 1 } = comparison.rounds;
+  const facts = new Map<Which, Pick<SideResult, 'name' | 'description' | 'values' | 'peakBytes'>>();
+  const start = async (which: Which): Promise<{ ms: number; foreign?: number }> => {
     const { command, task } = comparison[which];
     const begin = performance.now();
     await using side = startSide(command);
+    const watched = watchProcessors(side, []);
     const description = await side.load(task);
     const { values } = await side.ask({ command: 'run' });
     const ms = performance.now() - begin;
+    const { foreign } = watched();
     const { peakBytes } = await side.ask({ command: 'memory' });
+    facts.set(which, { name: side.name, description, peakBytes, ...(values && { values }) });
     onProgress(`${side.name}: ${ms.toFixed(0)} ms`);
-    return { name: side.name, median: ms, samples: [ms], description, peakBytes, ...(values && { values }) };
+    return { ms, foreign };
   };
   for (const which of wanted) for (let index = 0; index < warmUps; index++) await start(which);
-  const begin = performance.now();
-  for (let round = 0; round < most; round++) {
-    if (round >= least && performance.now() - begin > seconds * 1000) break;
-    for (const which of wanted) {
-      const next = await start(which);
-      const samples = [...(results.get(which)?.samples ?? []), ...next.samples];
-      results.set(which, { ...next, samples, median: median(samples) });
-    }
+  const rounds = await repeat(comparison.rounds, wanted, start);
+  const results = new Map<Which, SideResult>();
+  for (const [index, which] of wanted.entries()) {
+    results.set(which, { ...facts.get(which)!, ...samplesOf(rounds, index, comparison.rounds) });
   }
   return conclude(comparison, { ours: results.get('ours'), peer: results.get('peer') });
 }

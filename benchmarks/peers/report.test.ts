@@ -66,8 +66,8 @@ describe('toMarkdown', () => {
       | memory-fp32 | blip2.js compiled fp32: 5.12 GB | – | – | ≤ 6.39 GB | reached |
 
       - vit-g-int8-b1, ours against reference: cosine of a row 0.9991 at least, 1 − 4.9e-5 on average; largest difference 1.2e-2 of the largest number.
+      - vit-g-int8-b1: other programs used up to 1.3 cores; measure again on a quiet machine.
       - vit-g-int8-b1: blip2.js compiled int8 used up to 0.8 cores while the other ran.
-      - vit-g-int8-b1: other programs used up to 1.3 cores while PyTorch bf16 ran.
       - qformer-train-step, contrast: ours 2.07951, peer 2.07951.
       "
     `);

@@ -1,5 +1,6 @@
 import type { ComparisonResult, SideResult } from './comparison.ts';
 import type { Machine } from './machine.ts';
+import { QUIET_LOAD } from './rounds.ts';
 
 /** What a run of the benchmark gives. */
 export interface Report {
@@ -56,9 +57,6 @@ function tableRow({ name, unit, ours, peer, ratio, targetRatio, targetValue, met
   return `| ${cells.join(' | ')} |`;
 }
 
-/** Cores; below this a machine is quiet. */
-const NOTABLE_LOAD = 0.1;
-
 /** How the results fit together, and whether anything was busy in another's time. */
 function remarksOf({ name, ours, peer, outputs }: ComparisonResult): string[] {
   const remarks: string[] = [];
@@ -74,12 +72,13 @@ function remarksOf({ name, ours, peer, outputs }: ComparisonResult): string[] {
     const other = peer?.values?.[key];
     if (other !== undefined) remarks.push(`- ${name}, ${key}: ours ${value.toPrecision(6)}, peer ${other.toPrecision(6)}.`);
   }
+  const foreignLoad = Math.max(ours?.foreignLoad ?? 0, peer?.foreignLoad ?? 0);
+  if (foreignLoad > QUIET_LOAD) {
+    remarks.push(`- ${name}: other programs used up to ${foreignLoad.toFixed(1)} cores; measure again on a quiet machine.`);
+  }
   for (const side of [ours, peer]) {
-    if ((side?.idleLoad ?? 0) > NOTABLE_LOAD) {
+    if ((side?.idleLoad ?? 0) > QUIET_LOAD) {
       remarks.push(`- ${name}: ${side!.name} used up to ${side!.idleLoad!.toFixed(1)} cores while the other ran.`);
-    }
-    if ((side?.foreignLoad ?? 0) > NOTABLE_LOAD) {
-      remarks.push(`- ${name}: other programs used up to ${side!.foreignLoad!.toFixed(1)} cores while ${side!.name} ran.`);
     }
   }
   return remarks;
