@@ -373,9 +373,12 @@ describe('what a runtime refuses', () => {
     );
   });
 
-  it('providers that do not work here', async () => {
-    await expect(createNodeRuntime({ provider: 'cuda' })).rejects.toThrow(
-      /cuda does not work on this machine: .* This build of ONNX Runtime has cpu, .*Install CUDA/,
-    );
+  it('providers that do not work here', async (context) => {
+    const opened = await createNodeRuntime({ provider: 'cuda' }).catch((cause: Error) => cause);
+    if (!(opened instanceof Error)) {
+      opened.dispose();
+      return context.skip('CUDA works here');
+    }
+    expect(opened.message).toMatch(/cuda does not work on this machine: .* This build of ONNX Runtime has cpu, .*Install CUDA/);
   });
 });
