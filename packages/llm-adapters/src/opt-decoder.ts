@@ -1,6 +1,7 @@
 import {
   activation,
   attend,
+  embed,
   type HostTensor,
   layerNorm,
   type LayerNormParams,
@@ -97,7 +98,7 @@ export function optPositions(mask: readonly (readonly number[])[], tokens: numbe
 export function optInput(params: OptInputParams, embeddings: Tensor3D, positions: Tensor2D): Tensor3D {
   return tidy(() => {
     const projected = params.projectIn ? linear(params.projectIn, embeddings) : embeddings; // [batch, tokens, width]
-    return tf.add(projected, tf.gather(params.positions, positions)) as Tensor3D; // [batch, tokens, width]
+    return tf.add(projected, embed(params.positions, positions)) as Tensor3D; // [batch, tokens, width]
   });
 }
 

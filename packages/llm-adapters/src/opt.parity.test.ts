@@ -222,15 +222,7 @@ describe.each(WAYS_TO_RUN)('%s', (_, makeEngine) => {
 describe.each(['opt-125m-style', 'opt-350m-style'])('%s', (folder) => {
   const golden = readGolden(`models/${folder}`);
 
-  it('has the loss and its gradients with everything trainable', async () => {
-    // The gradient of a lookup needs a kernel that the wasm backend lacks.
-    await tf.setBackend('cpu');
-    try {
-      await expectAllGradients(folder, golden);
-    } finally {
-      await tf.setBackend('wasm');
-    }
-  });
+  it('has the loss and its gradients with everything trainable', () => expectAllGradients(folder, golden));
 });
 
 async function expectAllGradients(folder: string, golden: Golden): Promise<void> {

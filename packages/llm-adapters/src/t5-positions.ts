@@ -1,4 +1,4 @@
-import { type HostTensor, tidy } from '@blip2/core';
+import { embed, type HostTensor, tidy } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 
@@ -82,7 +82,7 @@ export function positionBuckets(queries: number, keys: number, options: Position
 export function positionBias(table: Tensor2D, buckets: Tensor2D): Tensor4D {
   const [queries, keys] = buckets.shape;
   return tidy(() => {
-    const bias = tf.gather(table, buckets); // [queries, keys, heads]
+    const bias = embed(table, buckets); // [queries, keys, heads]
     return tf.reshape(tf.transpose(bias, [2, 0, 1]), [1, table.shape[1], queries, keys]) as Tensor4D; // [1, heads, queries, keys]
   });
 }
