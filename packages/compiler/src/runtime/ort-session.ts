@@ -7,6 +7,9 @@ import { dtypeOf, OrtRuntimeTensor, type TensorStorage } from './ort-tensor.ts';
 import { checkInputs, isHost, planOutputs, type PlannedOutput } from './run-checks.ts';
 import type { OutputRequest, RuntimeSession, RuntimeTensor, RuntimeValue } from './runtime.ts';
 
+/** What goes wrong is thrown; without this it is printed as well. */
+const SILENT = { logSeverityLevel: 4 } as const;
+
 /** What a session shares with the others of its runtime. */
 export interface SessionContext {
   readonly ort: OrtModule;
@@ -119,7 +122,7 @@ export class OrtRuntimeSession implements RuntimeSession {
       });
       const fetches = Object.fromEntries(planned.map(({ value }, index) => [value.name, targets[index] ?? null]));
       return await this.#exclusive(async () => {
-        const results = await this.#session.run(feeds, fetches);
+        const results = await this.#session.run(feeds, fetches, SILENT);
         return planned.map(({ value }, index) => targets[index] ?? adopt(results[value.name]!));
       });
     } catch (cause) {
