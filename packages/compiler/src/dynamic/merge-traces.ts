@@ -46,7 +46,12 @@ export function mergeTraces(
     replaced.set(constant.name, symbolic(versions, solver, arithmetic, consumerOf(first, constant.name)));
     return false;
   });
-  const nodes = first.nodes.map((node) => ({ ...node, inputs: node.inputs.map((name) => replaced.get(name) ?? name) }));
+  const nodes = first.nodes.map((node, index): OnnxNode => {
+    const renamed = { ...node, inputs: node.inputs.map((name) => replaced.get(name) ?? name) };
+    if (node.innerSize === undefined) return renamed;
+    const versions = traces.map((trace) => trace.nodes[index]!);
+    return { ...renamed, innerSize: smallestInnerSize(versions, solver) };
+  });
   const outputAxes = first.outputs.map((output, index) =>
     axesOf(
       traces.map((trace) => trace.outputs[index]!),
@@ -64,6 +69,12 @@ export function mergeTraces(
     },
     outputAxes,
   };
+}
+
+/** What is left when all named axes are empty; 0 when nobody knows. */
+function smallestInnerSize(versions: readonly OnnxNode[], solver: SizeSolver): number {
+  const solved = solver.solve(versions.map(({ innerSize }) => innerSize!)) ?? [];
+  return solved.reduce((sum, { factor, names }) => (names.length === 0 ? sum + factor : sum), 0);
 }
 
 /** A size, or what ONNX calls a named dimension. */

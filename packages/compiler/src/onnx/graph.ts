@@ -46,6 +46,8 @@ export interface OnnxNode {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly attributes: Readonly<Record<string, OnnxAttribute>>;
+  /** Of a product: the length of the axis that it sums over, the smallest one for any sizes. For passes; no file has it. */
+  readonly innerSize?: number;
 }
 
 /** A constant: its bytes, or a range of a file. Exactly one of `bytes` and `location` is there. */

@@ -10,6 +10,7 @@ import {
 } from '@blip2/core';
 import type { OnnxGraph, OnnxInitializer } from '../onnx/graph.ts';
 import { writeModel } from '../onnx/write-model.ts';
+import { padEmptyProducts } from '../passes/pad-empty-products.ts';
 import { assertRows, copyRows } from './gather-rows.ts';
 import { assertAllowed } from './gpu-buffer-pool.ts';
 import { findGpuDevice } from './gpu-device.ts';
@@ -123,7 +124,9 @@ class OnnxWebRuntime implements WebRuntime {
     if (device !== undefined) {
       for (const { name, bytes } of graph.initializers) assertAllowed(device, bytes?.length ?? 0, `the weight '${name}'`);
     }
-    const session = await this.#context.exclusive!(() => this.#load(graph, options));
+    const session = await this.#context.exclusive!(() =>
+      this.#load(device === undefined ? graph : padEmptyProducts(graph), options),
+    );
     try {
       options.abortSignal?.throwIfAborted();
       return new OrtRuntimeSession(options.name, session, this.#context);

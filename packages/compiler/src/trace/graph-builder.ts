@@ -22,6 +22,8 @@ export interface OperationSettings {
   /** `''` is ONNX's own, `'com.microsoft'` ONNX Runtime's. */
   readonly domain?: string;
   readonly attributes?: Readonly<Record<string, OnnxAttribute>>;
+  /** Of a product: the length of the axis that it sums over. */
+  readonly innerSize?: number;
 }
 
 type Values = Float32Array | Int32Array | Uint8Array;
@@ -63,8 +65,8 @@ export class GraphBuilder {
   /** @returns the names of the node's outputs. */
   operations(operator: string, inputs: readonly string[], outputCount: number, settings: OperationSettings = {}): string[] {
     const outputs = Array.from({ length: outputCount }, () => this.#nextName(operator));
-    const { domain = '', attributes = {} } = settings;
-    this.#nodes.push({ operator, domain, inputs, outputs, attributes });
+    const { domain = '', attributes = {}, innerSize } = settings;
+    this.#nodes.push({ operator, domain, inputs, outputs, attributes, ...(innerSize === undefined ? {} : { innerSize }) });
     for (const output of outputs) this.#computed.add(output);
     return outputs;
   }
