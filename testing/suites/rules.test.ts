@@ -34,8 +34,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** Packages with compiled code or parts of Node in them; a browser bundle must never meet one. */
 const NATIVE = new Set(['sharp', 'onnxruntime-node', '@huggingface/hub']);
 
-/** Declared for the compiler, whose peer it is: the application decides whether it is installed. */
-const FOR_THE_COMPILER = 'onnxruntime-node';
+/** Declared for the compiler, whose peers they are: the application decides whether one is installed. */
+const FOR_THE_COMPILER = new Set(['onnxruntime-node', 'onnxruntime-web']);
 
 const OURS = new Set(Object.keys(MAY_IMPORT));
 
@@ -82,7 +82,7 @@ describe.each(PUBLIC_PACKAGES)('$name', ({ name, folder, manifest }) => {
     expect([...used].filter((one) => !declared.has(one))).toEqual([]);
     // tfjs-core is also declared for its types, and by those whose dependencies need it as a peer.
     const unused = [...declared].filter(
-      (one) => !used.has(one) && !one.startsWith('@tensorflow/') && one !== FOR_THE_COMPILER && !isTypeOnly(files, one),
+      (one) => !used.has(one) && !one.startsWith('@tensorflow/') && !FOR_THE_COMPILER.has(one) && !isTypeOnly(files, one),
     );
     expect(unused).toEqual([]);
   });

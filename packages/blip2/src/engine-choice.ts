@@ -69,7 +69,7 @@ export async function resolveEngines({ engine, dtype }: EngineChoice, maker?: En
     if (named === undefined) return {};
     throw new ConfigError(
       `loadBlip2: dtype is ${describe(dtype)}, but the eager engine computes in float32 only. ` +
-        `Leave dtype out, or take the compiled engine ({ engine: 'compiled' }, of 'blip2/node').`,
+        `Leave dtype out, or take the compiled engine ({ engine: 'compiled' }, of 'blip2/node' and 'blip2/browser').`,
     );
   }
   if (typeof chosen !== 'object') {
@@ -142,7 +142,7 @@ function assertEngines(engines: ForEachPart<Engine>): PartEngines {
 function noCompiler(): ConfigError {
   return new ConfigError(
     `loadBlip2: the engine 'compiled' was asked for, but this entry of the package brings no compiler. ` +
-      `Import loadBlip2 from 'blip2/node', or pass an Engine of your own.`,
+      `Import loadBlip2 from 'blip2/node' or 'blip2/browser', or pass an Engine of your own.`,
   );
 }
 

@@ -53,7 +53,7 @@ describe('resolveEngines', () => {
 
   it('refuses what it does not have, with what it has', async () => {
     expect(await mistake({ engine: 'compiled' }, false)).toMatchInlineSnapshot(
-      `"ConfigError: loadBlip2: the engine 'compiled' was asked for, but this entry of the package brings no compiler. Import loadBlip2 from 'blip2/node', or pass an Engine of your own."`,
+      `"ConfigError: loadBlip2: the engine 'compiled' was asked for, but this entry of the package brings no compiler. Import loadBlip2 from 'blip2/node' or 'blip2/browser', or pass an Engine of your own."`,
     );
     expect(await mistake({ engine: 'fast' })).toMatchInlineSnapshot(
       `"ConfigError: loadBlip2: the engine 'fast' is not known. Take one of compiled, eager, or pass an Engine of your own."`,
@@ -68,10 +68,10 @@ describe('resolveEngines', () => {
       `"ConfigError: loadBlip2: dtype has a key 'vision', which is no part. The parts are visionEncoder, qformer, languageModel."`,
     );
     expect(await mistake({ engine: 'eager', dtype: 'int8' })).toMatchInlineSnapshot(
-      `"ConfigError: loadBlip2: dtype is 'int8', but the eager engine computes in float32 only. Leave dtype out, or take the compiled engine ({ engine: 'compiled' }, of 'blip2/node')."`,
+      `"ConfigError: loadBlip2: dtype is 'int8', but the eager engine computes in float32 only. Leave dtype out, or take the compiled engine ({ engine: 'compiled' }, of 'blip2/node' and 'blip2/browser')."`,
     );
     expect(await mistake({ dtype: { languageModel: 'int4' } }, false)).toMatchInlineSnapshot(
-      `"ConfigError: loadBlip2: dtype is {"languageModel":"int4"}, but the eager engine computes in float32 only. Leave dtype out, or take the compiled engine ({ engine: 'compiled' }, of 'blip2/node')."`,
+      `"ConfigError: loadBlip2: dtype is {"languageModel":"int4"}, but the eager engine computes in float32 only. Leave dtype out, or take the compiled engine ({ engine: 'compiled' }, of 'blip2/node' and 'blip2/browser')."`,
     );
     expect(await mistake({ engine: named('mine'), dtype: 'int8' })).toMatchInlineSnapshot(
       `"ConfigError: loadBlip2: dtype is 'int8', but an engine was given, and an engine has its own number format. Leave dtype out; to choose it, make the engine with it, such as onnxEngine({ dtype: 'int8' })."`,

@@ -1,4 +1,5 @@
 import {
+  ConfigError,
   DisposedError,
   type EngineTensor,
   type HostTensor,
@@ -28,8 +29,9 @@ export interface WebRuntimeOptions {
   /** Where the files of `onnxruntime-web` are served. @default beside its script, which is where bundlers put them */
   readonly wasmPaths?: WasmPaths;
   /**
-   * Threads of one operation on the processor. More than one needs a page that is isolated from other origins.
-   * @default for `wasm` the cores of the machine, at most 8, in an isolated page; else 1
+   * Threads of one operation on the processor. More than one needs a page that is isolated from other origins, and `wasmPaths`: ONNX Runtime
+   * starts them from the script that it is in, which in a bundle is the page's own.
+   * @default for `wasm` the cores of the machine, at most 8, where that is so; else 1
    */
   readonly threads?: number;
   /**
@@ -65,7 +67,8 @@ export interface WebRuntime extends Runtime {
  * const runtime = await createWebRuntime({ provider: 'webgpu' });
  */
 export async function createWebRuntime(options: WebRuntimeOptions): Promise<WebRuntime> {
-  const { provider, wasmPaths, threads = defaultThreads(provider), maxPoolBytes = 256 * 2 ** 20 } = options;
+  const { provider, wasmPaths, maxPoolBytes = 256 * 2 ** 20 } = options;
+  const threads = threadsFor(options);
   const device = provider === 'webgpu' ? (options.device ?? (await findGpuDevice())) : undefined;
   const loaded = await loadOrtWeb(provider, { wasmPaths, threads }, options.importOnnxRuntime);
   const runtime = new OnnxWebRuntime(loaded, provider, device, maxPoolBytes);
@@ -73,9 +76,23 @@ export async function createWebRuntime(options: WebRuntimeOptions): Promise<WebR
   return runtime;
 }
 
-function defaultThreads(provider: WebRuntimeOptions['provider']): number {
-  if (provider === 'webgpu' || !globalThis.crossOriginIsolated) return 1;
-  return Math.min(8, navigator.hardwareConcurrency);
+/** @throws {ConfigError} for threads that cannot be. */
+function threadsFor({ provider, threads, wasmPaths }: WebRuntimeOptions): number {
+  const isIsolated = globalThis.crossOriginIsolated;
+  if (threads === undefined) {
+    return provider === 'wasm' && isIsolated && wasmPaths !== undefined ? Math.min(8, navigator.hardwareConcurrency) : 1;
+  }
+  if (!Number.isInteger(threads) || threads < 1) {
+    throw new ConfigError(`createWebRuntime: threads is ${threads}, expected a whole number from 1 on.`);
+  }
+  if (threads === 1 || (isIsolated && wasmPaths !== undefined)) return threads;
+  const cure = isIsolated
+    ? 'it starts them from its own file. Name the URLs of its files in wasmPaths'
+    : 'they share memory, which browsers allow in pages that are isolated from other origins. Serve the page with the headers ' +
+      'Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp';
+  throw new ConfigError(
+    `createWebRuntime: threads is ${threads}, but ONNX Runtime can have one here: ${cure}, or leave threads out.`,
+  );
 }
 
 class OnnxWebRuntime implements WebRuntime {
