@@ -1,11 +1,14 @@
-import type { Described, InputSpecs, RunOptions } from '@blip2/core';
+import type { Described, EngineInputs, InputSpecs, RunOptions } from '@blip2/core';
 import { buildGraph } from './build-graph.ts';
 import type { GraphStore } from './cache/graph-store.ts';
 import { CompiledFunction, type FunctionSignature } from './compiled-function.ts';
 import type { OnnxGraph, OnnxInitializer } from './onnx/graph.ts';
-import { placeWeights } from './passes/place-weights.ts';
-import { type CompiledDtype, quantizationPolicy } from './quantize/policy.ts';
-import type { Runtime, SessionOptions } from './runtime/runtime.ts';
+import { placeGraph, type ReadyGraph } from './place-graph.ts';
+import { type MeasuredForms, measureForms } from './quantize/measure-forms.ts';
+import { type CompiledDtype, quantizationPolicy, type RowCount } from './quantize/policy.ts';
+import { readSamples } from './quantize/read-samples.ts';
+import { type QuantizationReport, reportProducts } from './quantize/report.ts';
+import type { Runtime } from './runtime/runtime.ts';
 import type { WeightStore } from './weights/weight-store.ts';
 
 /** What a function is compiled for. */
@@ -24,7 +27,12 @@ export interface CompileOptions<Inputs, Weights> extends RunOptions {
   /** Numbers of the weights. @default 'fp32' */
   readonly dtype?: CompiledDtype;
   /** How many rows go through each product in one call, which decides how weights are quantised. @default 'few-rows' */
-  readonly quantize?: 'never' | 'few-rows' | 'many-rows';
+  readonly quantize?: RowCount;
+  /**
+   * Typical inputs of one call, the same ones each time. With int8 for many rows on the processor, the form of each product is chosen by what they show;
+   * they are asked for at each start, because the cache is keyed by them. @default none: block by block, which is safe and half as fast
+   */
+  readonly samples?: () => Promise<EngineInputs<Inputs>>;
 }
 
 /** Where a compiled function runs and finds its weights. */
@@ -46,22 +54,27 @@ export interface Target {
 export async function compileFor<Inputs, Outputs, Weights = unknown>(
   target: Target,
   compute: (inputs: Inputs, weights: Weights) => Outputs,
-  options: CompileOptions<Inputs, Weights>,
+  given: CompileOptions<Inputs, Weights>,
 ): Promise<CompiledFunction<Inputs, Outputs>> {
+  given.abortSignal?.throwIfAborted();
+  const samples = isMeasured(target, given) ? await readSamples(await given.samples!()) : undefined;
+  const options = { ...given, samples: samples && (() => Promise.resolve(samples)) };
   const { name, dtype, quantize, weights, identity, inputs, abortSignal } = withDefaults(options);
-  abortSignal?.throwIfAborted();
-  const key = identity === undefined ? undefined : await target.graphs?.keyOf({ identity, inputs, weights, dtype, quantize });
+  const functionKey = { identity, inputs, weights, dtype, quantize, samples };
+  const key = identity === undefined ? undefined : await target.graphs?.keyOf(functionKey);
   const stored = key === undefined ? undefined : await target.graphs!.load(key, { name, abortSignal });
   const exportGraph = (): Promise<OnnxGraph> => graphWithValues(target, compute, options);
-  if (stored !== undefined) return new CompiledFunction(name, stored.signature, stored.session, { exportGraph });
-
-  const { graph, signature, settings, release } = await compileGraph(target, compute, options);
+  if (stored !== undefined) {
+    const { signature, report, session } = stored;
+    return new CompiledFunction(name, signature, session, { report, exportGraph });
+  }
+  const { graph, signature, report, settings, release } = await compileGraph(target, compute, options);
   try {
     const session =
       key === undefined
         ? await target.runtime.createSession(graph, settings)
-        : await target.graphs!.createSession(key, graph, signature, settings);
-    return new CompiledFunction(name, signature, session, { onDispose: release, exportGraph });
+        : await target.graphs!.createSession(key, graph, { signature, report }, settings);
+    return new CompiledFunction(name, signature, session, { report, onDispose: release, exportGraph });
   } catch (cause) {
     release();
     throw cause;
@@ -69,38 +82,45 @@ export async function compileFor<Inputs, Outputs, Weights = unknown>(
 }
 
 /** A function as a graph with its weights in place, ready for a runtime. */
-export interface CompiledGraph {
-  readonly graph: OnnxGraph;
+export interface CompiledGraph extends ReadyGraph {
   readonly signature: FunctionSignature;
-  readonly settings: SessionOptions;
-  /** Gives the weights back, when the graph is not used any more. */
-  release(): void;
+  /** Absent for a function in float32. */
+  readonly report: QuantizationReport | undefined;
 }
 
 /** Everything of {@link compileFor} but the session. */
 export async function compileGraph<Inputs, Outputs, Weights>(
-  target: Pick<Target, 'weights'>,
+  target: Pick<Target, 'weights' | 'runtime'>,
   compute: (inputs: Inputs, weights: Weights) => Outputs,
   options: CompileOptions<Inputs, Weights>,
 ): Promise<CompiledGraph> {
-  const { name, dtype, quantize, weights, inputs, abortSignal } = withDefaults(options);
+  const { name, dtype, quantize, weights, inputs, abortSignal, onProgress } = withDefaults(options);
   const built = buildGraph(compute as (inputs: never, weights: never) => Outputs, inputs, weights);
-  const placed = placeWeights(built.graph, quantizationPolicy(dtype, quantize));
-  const initializers = await target.weights.place(placed.requests, options);
-  const { nodes, constants } = placed;
-  // Products of blocks are fast only with their codes rearranged; what is mapped otherwise stays where it is.
-  const prepack = nodes.some(({ operator }) => operator === 'MatMulNBits') ? true : undefined;
+  let measured: MeasuredForms | undefined;
+  if (isMeasured(target, options)) {
+    measured = await measureForms(target, built, await options.samples!(), { name, abortSignal, onProgress });
+  }
+  const policy = measured?.policy ?? quantizationPolicy(dtype, quantize);
+  const isFloat = dtype === 'fp32' || quantize === 'never';
   return {
-    graph: { name, nodes, initializers: [...constants, ...initializers], inputs: placed.inputs, outputs: placed.outputs },
+    // What was measured is converted already, and its progress told.
+    ...(await placeGraph(target.weights, built.graph, policy, { name, abortSignal, ...(measured ? {} : { onProgress }) })),
     signature: { inputs: built.inputs, outputAxes: built.outputAxes, outputs: built.outputs },
-    settings: { name, prepack, abortSignal },
-    release: () => target.weights.release?.(placed.requests),
+    report: isFloat ? undefined : (measured?.report ?? { name, products: reportProducts(built.graph, policy) }),
   };
+}
+
+/**
+ * Whether there is a choice to measure: other providers have no fast product with one scale for all activations, and 4 bits only have blocks.
+ */
+function isMeasured<Inputs, Weights>({ runtime }: Pick<Target, 'runtime'>, options: CompileOptions<Inputs, Weights>): boolean {
+  const { dtype, quantize, samples } = options;
+  return samples !== undefined && dtype === 'int8' && quantize === 'many-rows' && runtime.provider === 'cpu';
 }
 
 /** The graph of a function with all values in it, in memory. */
 async function graphWithValues<Inputs, Outputs, Weights>(
-  target: Pick<Target, 'weights'>,
+  target: Pick<Target, 'weights' | 'runtime'>,
   compute: (inputs: Inputs, weights: Weights) => Outputs,
   options: CompileOptions<Inputs, Weights>,
 ): Promise<OnnxGraph> {

@@ -15,6 +15,7 @@ import { Tensor } from '@tensorflow/tfjs-core';
 import type { GraphInput } from './build-graph.ts';
 import type { OnnxGraph } from './onnx/graph.ts';
 import { writeModel } from './onnx/write-model.ts';
+import type { QuantizationReport } from './quantize/report.ts';
 import type { RuntimeSession, RuntimeTensor, RuntimeValue } from './runtime/runtime.ts';
 import { flattenTree, isName, mapTree } from './tree.ts';
 
@@ -43,12 +44,15 @@ export interface FunctionHooks {
   readonly onDispose?: () => void;
   /** The graph with the values of all constants and weights in it. */
   readonly exportGraph: () => Promise<OnnxGraph>;
+  readonly report?: QuantizationReport;
 }
 
 /** A function that was traced once and runs on ONNX Runtime. */
 export class CompiledFunction<Inputs, Outputs> implements PreparedFunction<Inputs, Outputs> {
   /** For messages. */
   readonly name: string;
+  /** How its products are quantised, and with what error. Absent where all are in float32. */
+  readonly report: QuantizationReport | undefined;
   readonly #signature: FunctionSignature;
   readonly #session: RuntimeSession;
   readonly #outputs: readonly { readonly path: string; readonly name: string }[];
@@ -58,6 +62,7 @@ export class CompiledFunction<Inputs, Outputs> implements PreparedFunction<Input
   /** @param session - The function's from now on. */
   constructor(name: string, signature: FunctionSignature, session: RuntimeSession, hooks: FunctionHooks) {
     this.name = name;
+    this.report = hooks.report;
     this.#signature = signature;
     this.#session = session;
     this.#hooks = hooks;

@@ -3,6 +3,14 @@ export { GRAPH_FORMAT } from './cache/graph-store.ts';
 export { CompiledFunction } from './compiled-function.ts';
 export { engineFor, type OnnxEngineOptions } from './engine.ts';
 export { type CompiledDtype } from './quantize/policy.ts';
+export { type FormError, type ProductForm } from './quantize/predict-error.ts';
+export {
+  formatReport,
+  type OutputError,
+  type ProductReport,
+  type QuantizationReport,
+  summarizeReport,
+} from './quantize/report.ts';
 export { adamW, type AdamWOptions, type AdamWState, type AdamWStep, adamWSchedule } from './training/adamw.ts';
 export { type LossAndMetrics, type LossFunction, type OptimizerOptions, trainingFunction } from './training/training-function.ts';
 export {

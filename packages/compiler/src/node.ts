@@ -73,8 +73,8 @@ export async function compile<Inputs, Outputs, Weights = unknown>(
  * const encoder = await loadVisionEncoder(checkpoint, { engine: await onnxEngine({ dtype: 'int8' }) });
  */
 export async function onnxEngine(options: OnnxEngineOptions & NodeTargetOptions = {}): Promise<Engine> {
-  const { dtype, ...rest } = options;
-  return engineFor(await nodeTarget(definedOnly(rest)), { dtype });
+  const { dtype, onReport, ...rest } = options;
+  return engineFor(await nodeTarget(definedOnly(rest)), { dtype, onReport });
 }
 
 function definedOnly<Options extends object>(options: Options): Options {

@@ -45,6 +45,11 @@ export interface PrepareOptions<Params, Inputs> extends RunOptions {
    * tokens), or `few` (a token for each beam). @default 'never'
    */
   readonly quantize?: 'never' | 'many-rows' | 'few-rows';
+  /**
+   * Typical inputs of one call, by which an engine may measure how precise each product has to be when it quantises weights. They are the same each
+   * time: an engine that keeps what it prepared tells by them whether it still holds. @default none: the engine does what is safe for any inputs
+   */
+  readonly samples?: () => Promise<EngineInputs<Inputs>>;
 }
 
 /**

@@ -2,6 +2,7 @@ import {
   type Described,
   type Engine,
   EngineFunction,
+  type EngineInputs,
   graphIdentity,
   type HostTensor,
   type InputSpecs,
@@ -11,6 +12,7 @@ import {
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
 import { PART, type VisionRunner } from './blockwise-runner.ts';
+import { calibrationImages } from './calibration-images.ts';
 import {
   embedImages,
   visionBlock,
@@ -44,11 +46,23 @@ export class EngineRunner implements VisionRunner {
   /** The encoder's own table of positions. */
   #positions: Float32Array = new Float32Array(0);
 
-  constructor(described: Described<VisionTransformerParams>, config: VisionTransformerConfig, engine: Engine) {
+  /** @param samples - Typical images of the encoder's own size, normalised, for engines that measure. @default made-up ones */
+  constructor(
+    described: Described<VisionTransformerParams>,
+    config: VisionTransformerConfig,
+    engine: Engine,
+    samples?: HostTensor,
+  ) {
     this.#described = described;
     this.#config = config;
-    this.#features = encoderFunction(engine, described, config, 'features', (layers) => layers.at(-1)!);
-    this.#layers = encoderFunction(engine, described, config, 'layers', (layers) => layers);
+    const { imageSize, patchSize } = config;
+    const wholeSize = imageSize - (imageSize % patchSize);
+    const sampleInputs = (): Promise<EngineInputs<GraphInputs>> => {
+      const images = samples ?? calibrationImages(wholeSize); // [batch, patchSize·rows, patchSize·columns, 3]
+      return Promise.resolve({ images, positions: this.#hostPositions(this.#positions) });
+    };
+    this.#features = encoderFunction(engine, described, config, sampleInputs, 'features', (layers) => layers.at(-1)!);
+    this.#layers = encoderFunction(engine, described, config, sampleInputs, 'layers', (layers) => layers);
   }
 
   async load(options: RunOptions): Promise<void> {
@@ -75,14 +89,17 @@ export class EngineRunner implements VisionRunner {
     table: Float32Array = this.#positions,
     options: RunOptions,
   ): Promise<Outputs> {
-    const { width, patchSize } = this.#config;
-    const positions: HostTensor = { shape: [table.length / width, width], data: table };
-    const whole = cropToPatches(images, patchSize);
+    const whole = cropToPatches(images, this.#config.patchSize);
     try {
-      return await prepared.runToTensors({ images: whole, positions }, options);
+      return await prepared.runToTensors({ images: whole, positions: this.#hostPositions(table) }, options);
     } finally {
       if (whole !== images) whole.dispose();
     }
+  }
+
+  #hostPositions(table: Float32Array): HostTensor {
+    const { width } = this.#config;
+    return { shape: [table.length / width, width], data: table }; // [tokens, width]
   }
 }
 
@@ -91,6 +108,7 @@ function encoderFunction<Outputs>(
   engine: Engine,
   { embeddings: { patch, classToken, preNorm }, blocks }: Described<VisionTransformerParams>,
   config: VisionTransformerConfig,
+  samples: () => Promise<EngineInputs<GraphInputs>>,
   name: string,
   pick: (layers: Tensor3D[]) => Outputs,
 ): EngineFunction<GraphParams, GraphInputs, Outputs> {
@@ -108,6 +126,7 @@ function encoderFunction<Outputs>(
       inputs,
       identity: graphIdentity({ package: '@blip2/vision-encoder', version: GRAPH_VERSION, name, config }),
       quantize: 'many-rows',
+      samples,
     },
   );
 }
@@ -120,7 +139,7 @@ function allLayers(params: GraphParams, config: VisionTransformerConfig, images:
 }
 
 /** Leaves out the pixels right of and below the last whole patch; images of whole patches are given back as they are. */
-function cropToPatches(images: Tensor4D, patchSize: number): Tensor4D {
+export function cropToPatches(images: Tensor4D, patchSize: number): Tensor4D {
   const [, imageHeight, imageWidth] = images.shape;
   const [height, width] = [imageHeight - (imageHeight % patchSize), imageWidth - (imageWidth % patchSize)];
   if (height === imageHeight && width === imageWidth) return images;

@@ -1,9 +1,11 @@
+export { calibrationImages } from './calibration-images.ts';
 export { interpolatePositions, type PatchGrid } from './position-interpolation.ts';
 export {
   createVisionEncoder,
   type EncodeOptions,
   type LayerFeatures,
   loadVisionEncoder,
+  type VisionEncoderOptions,
   type VisionTransformerEncoder,
 } from './vision-encoder.ts';
 export {

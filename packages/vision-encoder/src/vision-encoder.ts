@@ -4,6 +4,7 @@ import {
   type Described,
   DisposedError,
   type EngineOptions,
+  type HostTensor,
   InputError,
   type PlacementOptions,
   readCheckpointConfig,
@@ -17,7 +18,7 @@ import {
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
 import { BlockwiseRunner, PART, type VisionRunner } from './blockwise-runner.ts';
-import { EngineRunner } from './engine-runner.ts';
+import { cropToPatches, EngineRunner } from './engine-runner.ts';
 import { interpolatePositions, type PatchGrid } from './position-interpolation.ts';
 import type { VisionTransformerParams } from './vision-transformer.ts';
 import { visionConfigFromJson, type VisionConfigOptions, type VisionTransformerConfig } from './vision-transformer-config.ts';
@@ -29,6 +30,16 @@ export interface EncodeOptions extends RunOptions {
   readonly interpolatePositions?: boolean;
   /** Also return the tokens before and after every block. @default false */
   readonly returnLayers?: boolean;
+}
+
+/** What an encoder is made with besides weights and configuration. */
+export interface VisionEncoderOptions extends PlacementOptions, EngineOptions, RunOptions {
+  /**
+   * Photographs of the kind that the encoder will see, preprocessed, `[batch, imageSize, imageSize, 3]`: an engine that quantises weights measures with them
+   * how precise each product has to be. A few are enough. Read when the encoder is made; the caller's.
+   * @default made-up images: {@link calibrationImages}
+   */
+  readonly calibrationImages?: Tensor4D;
 }
 
 /** Features of every layer. All tensors are the caller's. */
@@ -75,7 +86,7 @@ export interface VisionTransformerEncoder extends VisionEncoder {
 export async function createVisionEncoder(
   weights: WeightSource,
   config: VisionTransformerConfig,
-  options: PlacementOptions & EngineOptions & RunOptions = {},
+  options: VisionEncoderOptions = {},
 ): Promise<VisionTransformerEncoder> {
   options.abortSignal?.throwIfAborted();
   const reader = new WeightReader(weights, PART);
@@ -84,7 +95,7 @@ export async function createVisionEncoder(
   const runner =
     options.engine === undefined
       ? new BlockwiseRunner(described, config, options.budget ?? new WeightBudget())
-      : new EngineRunner(described, config, options.engine);
+      : new EngineRunner(described, config, options.engine, await readSamples(config, options));
   await runner.load(options);
   return new LoadedEncoder(described, config, runner);
 }
@@ -103,10 +114,26 @@ export async function createVisionEncoder(
  */
 export async function loadVisionEncoder(
   checkpoint: Checkpoint,
-  options: PlacementOptions & EngineOptions & RunOptions & VisionConfigOptions = {},
+  options: VisionEncoderOptions & VisionConfigOptions = {},
 ): Promise<VisionTransformerEncoder> {
   const config = await readCheckpointConfig(checkpoint, (json) => visionConfigFromJson(json, options), options);
   return createVisionEncoder(checkpoint.weights, config, options);
+}
+
+/** Images to measure with, cut to whole patches. */
+async function readSamples(
+  { imageSize, patchSize }: VisionTransformerConfig,
+  { calibrationImages: images }: VisionEncoderOptions,
+): Promise<HostTensor | undefined> {
+  if (images === undefined) return undefined;
+  const cure = 'Preprocess them as the images that will be encoded.';
+  assertShape(images, ['batch', imageSize, imageSize, 3], 'createVisionEncoder: calibrationImages', cure);
+  const whole = cropToPatches(images, patchSize);
+  try {
+    return { shape: whole.shape, data: (await whole.data()).slice() };
+  } finally {
+    if (whole !== images) whole.dispose();
+  }
 }
 
 /** Position tables of other image sizes that are kept. */

@@ -2,15 +2,14 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, readFile, realpath, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join, resolve, sep } from 'node:path';
-import { leavesOf, type RunOptions, type Weight, type WeightLocation } from '@blip2/core';
-import type { FunctionSignature } from '../compiled-function.ts';
+import { type HostTensor, leavesOf, type RunOptions, type Weight, type WeightLocation } from '@blip2/core';
 import type { OnnxGraph } from '../onnx/graph.ts';
 import { writeModel } from '../onnx/write-model.ts';
 import type { NodeRuntime } from '../runtime/node-runtime.ts';
 import type { RuntimeSession, SessionOptions } from '../runtime/runtime.ts';
 import { locateWeightFiles } from '../runtime/weight-files.ts';
 import { flattenTree } from '../tree.ts';
-import { GRAPH_FORMAT, type FunctionKey, type GraphStore, type StoredFunction } from './graph-store.ts';
+import { type FunctionKey, type FunctionRecord, GRAPH_FORMAT, type GraphStore, type StoredFunction } from './graph-store.ts';
 
 /** A file that a stored graph refers to, as it was then. */
 interface FileState {
@@ -23,8 +22,7 @@ interface FileState {
 }
 
 /** What `entry.json` holds, beside its own hash. */
-interface Entry {
-  readonly signature: FunctionSignature;
+interface Entry extends FunctionRecord {
   readonly modelHash: string;
   /** Whether ONNX Runtime has rearranged the model. */
   readonly isOptimized: boolean;
@@ -33,7 +31,7 @@ interface Entry {
 }
 
 /**
- * Compiled graphs in a folder, one folder each: `<cache>/graphs-1/<key>/model.onnx` and `entry.json`. A second start skips tracing and graph
+ * Compiled graphs in a folder, one folder each: `<cache>/graphs-2/<key>/model.onnx` and `entry.json`. A second start skips tracing and graph
  * optimisation. Entries are written beside their place and renamed into it; one that is damaged, or whose files of weights have
  * changed, counts as missing and is written again.
  */
@@ -52,7 +50,7 @@ export class GraphCache implements GraphStore {
     this.#runtime = runtime;
   }
 
-  async keyOf({ weights, ...rest }: FunctionKey): Promise<string | undefined> {
+  async keyOf({ weights, samples, ...rest }: FunctionKey): Promise<string | undefined> {
     const leaves = flattenTree<Weight>(weights);
     const files = await this.#statesOf(locationsOf(leavesOf(weights) as Weight[]));
     // Nothing says whether computed weights are the same, unless they come from files.
@@ -66,6 +64,7 @@ export class GraphCache implements GraphStore {
       processor: [process.arch, cpus()[0]?.model ?? ''],
       ...rest,
       weights: described,
+      samples: flattenTree<HostTensor>(samples).map(({ path, leaf: { shape, data } }) => [path, shape, sha256(bytesOf(data))]),
       files,
     };
     return sha256(JSON.stringify(all)).slice(0, 40);
@@ -83,19 +82,14 @@ export class GraphCache implements GraphStore {
     try {
       const { isOptimized, prepack } = entry;
       const session = await this.#runtime.loadModel(model, { ...options, weightFolder, isOptimized, prepack });
-      return { signature: entry.signature, session };
+      return { signature: entry.signature, report: entry.report, session };
     } catch {
       options.abortSignal?.throwIfAborted();
       return undefined; // what ONNX Runtime refuses although its hash is right is built again
     }
   }
 
-  async createSession(
-    key: string,
-    graph: OnnxGraph,
-    signature: FunctionSignature,
-    options: SessionOptions,
-  ): Promise<RuntimeSession> {
+  async createSession(key: string, graph: OnnxGraph, record: FunctionRecord, options: SessionOptions): Promise<RuntimeSession> {
     const locations = graph.initializers.flatMap(({ location }) => location ?? []);
     const located = locations.length === 0 ? undefined : await locateWeightFiles(locations);
     const model = writeModel(graph, { externalPath: located?.pathOf });
@@ -109,7 +103,7 @@ export class GraphCache implements GraphStore {
       if (folder !== undefined && path !== undefined) {
         if (!isOptimized) await writeFile(path, model).catch(() => undefined);
         await this.#keep(folder, key, {
-          signature,
+          ...record,
           isOptimized,
           prepack: options.prepack,
           files: (await this.#statesOf(locations)) ?? [],
@@ -201,6 +195,10 @@ function locationsOf(weights: readonly Weight[]): WeightLocation[] {
 /** As much of a file as a graph needs. */
 function toLocation({ file, end }: FileState): WeightLocation {
   return { file, byteOffset: 0, byteLength: end };
+}
+
+function bytesOf(data: HostTensor['data']): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
 function sha256(data: string | Uint8Array): string {

@@ -1,13 +1,14 @@
 import type { RunOptions } from '@blip2/core';
 import type { FunctionSignature } from '../compiled-function.ts';
 import type { OnnxGraph } from '../onnx/graph.ts';
+import type { QuantizationReport } from '../quantize/report.ts';
 import type { RuntimeSession, SessionOptions } from '../runtime/runtime.ts';
 
 /**
  * Of compiled graphs. Raise it when the same function becomes another graph: by another kernel, pass or policy. Stored graphs of another number are
  * not used. `packages/blip2/src/graph-versions.test.ts` fails when graphs change and no number does.
  */
-export const GRAPH_FORMAT = 1;
+export const GRAPH_FORMAT = 2;
 
 /** All that decides what graph a function becomes. */
 export interface FunctionKey {
@@ -18,11 +19,18 @@ export interface FunctionKey {
   readonly weights: unknown;
   readonly dtype: string;
   readonly quantize: string;
+  /** A tree of values that the forms of products were chosen by. */
+  readonly samples?: unknown;
+}
+
+/** What is kept of a function beside its graph. */
+export interface FunctionRecord {
+  readonly signature: FunctionSignature;
+  readonly report?: QuantizationReport;
 }
 
 /** A function as it was stored, ready to run. */
-export interface StoredFunction {
-  readonly signature: FunctionSignature;
+export interface StoredFunction extends FunctionRecord {
   readonly session: RuntimeSession;
 }
 
@@ -35,5 +43,5 @@ export interface GraphStore {
   /** @returns `undefined` when there is none, or it is damaged. */
   load(key: string, options: StoreOptions): Promise<StoredFunction | undefined>;
   /** Loads a graph and stores it. */
-  createSession(key: string, graph: OnnxGraph, signature: FunctionSignature, options: SessionOptions): Promise<RuntimeSession>;
+  createSession(key: string, graph: OnnxGraph, record: FunctionRecord, options: SessionOptions): Promise<RuntimeSession>;
 }

@@ -87,10 +87,10 @@ export class OnnxExporter {
     target: Target,
     dtype: CompiledDtype,
     compute: (params: Params, inputs: Inputs) => Outputs,
-    { name, params, inputs, quantize = 'never', abortSignal, onProgress }: PrepareOptions<Params, Inputs>,
+    { name, params, inputs, quantize = 'never', samples, abortSignal, onProgress }: PrepareOptions<Params, Inputs>,
   ): Promise<PreparedFunction<Inputs, Outputs>> {
     const swapped = (tensors: Inputs, weights: Params): Outputs => compute(weights, tensors);
-    const options = { name, inputs, weights: params, dtype, quantize, abortSignal, onProgress };
+    const options = { name, inputs, weights: params, dtype, quantize, samples, abortSignal, onProgress };
     const { graph, signature, settings } = await compileGraph(target, swapped, options);
     const file = `${name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')}.onnx`;
     const stored = await this.#weights.store(graph, abortSignal);

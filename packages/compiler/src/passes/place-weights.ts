@@ -2,17 +2,25 @@ import type { Weight } from '@blip2/core';
 import type { OnnxNode } from '../onnx/graph.ts';
 import type { GraphWeight, TracedGraph } from '../trace/graph-builder.ts';
 import type { WeightForm, WeightRequest } from '../weights/weight-store.ts';
+import { Activations, quantizedProduct, type QuantizedForm } from './quantized-product.ts';
 
 /** A graph whose weights are wishes to a weight store. */
 export interface PlacedGraph extends Omit<TracedGraph, 'weights'> {
   readonly requests: readonly WeightRequest[];
 }
 
-/** A form in which a matrix product takes a quantised weight. */
-export type QuantizedForm = Extract<WeightForm, { kind: 'blocks' | 'columns' }>;
+/**
+ * Decides for one product x·Wᵀ; `undefined` leaves it in float32.
+ *
+ * @param name - Of the weight in the graph, where no two have the same.
+ */
+export type QuantizationPolicy = (weight: Weight, name: string) => QuantizedForm | undefined;
 
-/** Decides for one product x·Wᵀ; `undefined` leaves it in float32. */
-export type QuantizationPolicy = (weight: Weight) => QuantizedForm | undefined;
+/** How {@link placeWeights} places. */
+export interface PlaceWeightsOptions {
+  /** Leaves weights as they are stored, also those that the graph computes with: it converts them itself. @default false */
+  readonly keepStored?: boolean;
+}
 
 /**
  * Decides in which form the graph wants each weight: quantised where a product takes it so, as 32-bit numbers where it is
@@ -20,42 +28,61 @@ export type QuantizationPolicy = (weight: Weight) => QuantizedForm | undefined;
  *
  * @param policy - Asked for every product of activations with a weight matrix.
  */
-export function placeWeights(graph: TracedGraph, policy: QuantizationPolicy): PlacedGraph {
-  const wishes = new WeightWishes(graph);
+export function placeWeights(
+  graph: TracedGraph,
+  policy: QuantizationPolicy,
+  { keepStored = false }: PlaceWeightsOptions = {},
+): PlacedGraph {
+  const wishes = new WeightWishes(graph, keepStored);
+  const activations = new Activations();
   const nodes = graph.nodes
-    .filter((node) => !wishes.isConversion(node))
-    .map((node) => {
-      const matrix = node.operator === 'Gemm' && node.attributes['transB'] === 1 ? wishes.matrix(node.inputs[1]!) : undefined;
-      const form = matrix && quantizedForm(matrix.weight, policy);
-      if (matrix === undefined || form === undefined) return { ...node, inputs: node.inputs.map((name) => wishes.name(name)) };
+    .filter((node) => keepStored || !wishes.isConversion(node))
+    .flatMap((node) => {
+      const matrix = isProduct(node) ? wishes.matrix(node.inputs[1]!) : undefined;
+      const form = matrix && quantizedForm(matrix, policy);
+      if (matrix === undefined || form === undefined) return [{ ...node, inputs: node.inputs.map((name) => wishes.name(name)) }];
       const [codes, scales] = wishes.parts(matrix, form);
       const [x, , bias] = node.inputs.map((name, index) => (index === 1 ? '' : wishes.name(name)));
-      return quantizedProduct(node.outputs, { x: x!, codes, scales, bias }, matrix.weight.shape as [number, number], form);
+      const operands = { x: x!, codes, scales, bias, result: node.outputs[0]! };
+      return quantizedProduct(operands, matrix.weight.shape as [number, number], form, activations);
     });
-  return { ...graph, nodes, requests: wishes.requests };
+  return { ...graph, nodes, constants: [...graph.constants, ...activations.constants], requests: wishes.requests };
+}
+
+/** Whether a node is a product x·Bᵀ. */
+export function isProduct({ operator, attributes }: OnnxNode): boolean {
+  return operator === 'Gemm' && attributes['transB'] === 1 && attributes['transA'] !== 1;
+}
+
+/** Weights by every name that stands for their numbers: their own, and those of their conversions to 32 bits. */
+export function weightsByName({ weights, nodes }: TracedGraph): ReadonlyMap<string, GraphWeight> {
+  const byName = new Map(weights.map((weight) => [weight.name, weight]));
+  for (const { operator, inputs, outputs } of nodes) {
+    const weight = operator === 'Cast' ? byName.get(inputs[0]!) : undefined;
+    // A conversion of a conversion, to whole numbers perhaps, is a computation.
+    if (weight !== undefined && weight.name === inputs[0]) byName.set(outputs[0]!, weight);
+  }
+  return byName;
 }
 
 /** A matrix that is stored quantised stays so; others follow the policy. */
-function quantizedForm(weight: Weight, policy: QuantizationPolicy): QuantizedForm | undefined {
-  if (weight.quantized === undefined) return policy(weight);
+export function quantizedForm({ name, weight }: GraphWeight, policy: QuantizationPolicy): QuantizedForm | undefined {
+  if (weight.quantized === undefined) return policy(weight, name);
   const { bits, blockSize } = weight.quantized;
   return { kind: 'blocks', bits, blockSize };
 }
 
 /** Collects what a graph wants of its weights. */
 class WeightWishes {
-  /** Weights by every name that stands for their numbers: their own, and those of their conversions to 32 bits. */
-  readonly #byName: Map<string, GraphWeight> = new Map();
+  readonly #byName: ReadonlyMap<string, GraphWeight>;
   readonly #stored: ReadonlySet<string>;
+  readonly #keepStored: boolean;
   readonly #requests: Map<string, WeightRequest> = new Map();
 
-  constructor({ weights, nodes }: TracedGraph) {
-    for (const weight of weights) this.#byName.set(weight.name, weight);
-    this.#stored = new Set(weights.map(({ name }) => name));
-    for (const node of nodes) {
-      const weight = this.isConversion(node) ? this.#byName.get(node.inputs[0]!) : undefined;
-      if (weight !== undefined) this.#byName.set(node.outputs[0]!, weight);
-    }
+  constructor(graph: TracedGraph, keepStored: boolean) {
+    this.#byName = weightsByName(graph);
+    this.#stored = new Set(graph.weights.map(({ name }) => name));
+    this.#keepStored = keepStored;
   }
 
   /** Whether a node only makes 32-bit numbers of a stored weight, which the store does instead. */
@@ -73,6 +100,7 @@ class WeightWishes {
   name(name: string): string {
     const weight = this.#byName.get(name);
     if (weight === undefined) return name;
+    if (this.#keepStored) return this.#stored.has(name) ? this.#request(weight, [name], { kind: 'stored' })[0]! : name;
     const is32Bit = weight.type === 'float32' || weight.type === 'int32';
     if (this.#stored.has(name) && !is32Bit) return this.#request(weight, [`${weight.name}.stored`], { kind: 'stored' })[0]!;
     return this.#request(weight, [weight.name], { kind: 'values' })[0]!;
@@ -92,30 +120,4 @@ class WeightWishes {
     if (!this.#requests.has(names[0]!)) this.#requests.set(names[0]!, { names, weight, form });
     return names;
   }
-}
-
-/** Names of a quantised product's operands. */
-interface ProductOperands {
-  readonly x: string;
-  readonly codes: string;
-  readonly scales: string;
-  readonly bias: string | undefined;
-}
-
-/** Whole-number products: activations are quantised as they come, each block of a row, or the whole tensor, with a scale of its own. */
-function quantizedProduct(
-  outputs: readonly string[],
-  { x, codes, scales, bias }: ProductOperands,
-  [rows, columns]: readonly [rows: number, columns: number],
-  form: QuantizedForm,
-): OnnxNode {
-  const domain = 'com.microsoft';
-  if (form.kind === 'columns') {
-    const inputs = [x, codes, scales, '', ...(bias === undefined ? [] : [bias])];
-    return { operator: 'DynamicQuantizeMatMul', domain, inputs, outputs, attributes: {} };
-  }
-  const inputs = [x, codes, scales, ...(bias === undefined ? [] : ['', '', bias])];
-  // accuracy_level 4: products of 8-bit numbers.
-  const attributes = { K: columns, N: rows, bits: form.bits, block_size: form.blockSize, accuracy_level: 4 };
-  return { operator: 'MatMulNBits', domain, inputs, outputs, attributes };
 }

@@ -1,8 +1,12 @@
 import type { Weight } from '@blip2/core';
 import type { QuantizationPolicy } from '../passes/place-weights.ts';
+import type { QuantizedForm } from '../passes/quantized-product.ts';
 
 /** Number formats of frozen weights in a compiled function. */
 export type CompiledDtype = 'fp32' | 'int8' | 'int4';
+
+/** How many rows go through each product of a function in one call; `never` leaves its weights in float32. */
+export type RowCount = 'never' | 'few-rows' | 'many-rows';
 
 /** The numbers of weights that {@link quantizationPolicy} goes by. */
 export const QUANTIZATION = {
@@ -15,18 +19,22 @@ export const QUANTIZATION = {
   smallestMatrix: 65_536,
 } as const;
 
+/** Whether a matrix is worth quantising. */
+export function isLargeMatrix({ shape: [outputs = 0, inputs = 0] }: Weight): boolean {
+  return outputs * inputs >= QUANTIZATION.smallestMatrix;
+}
+
 /**
- * How the products of a function are quantised.
- *
- * @param rows - How many rows go through each product in one call: for `few`, block by block, which holds outliers in place
- *   and is fastest for few rows; for `many`, with one scale a column, which is the fastest there.
+ * How the products of a function are quantised where nothing was measured: block by block, which holds outliers in place. One scale for all
+ * activations is twice as fast with many rows and only safe where {@link measureForms} has seen the activations.
  */
-export function quantizationPolicy(dtype: CompiledDtype, rows: 'never' | 'few-rows' | 'many-rows'): QuantizationPolicy {
+export function quantizationPolicy(dtype: CompiledDtype, rows: RowCount): QuantizationPolicy {
   if (dtype === 'fp32' || rows === 'never') return () => undefined;
-  const bits = dtype === 'int8' ? 8 : 4;
-  return ({ shape: [outputs = 0, inputs = 0] }: Weight) => {
-    if (outputs * inputs < QUANTIZATION.smallestMatrix) return undefined;
-    if (rows === 'many-rows' && bits === 8) return { kind: 'columns' };
-    return { kind: 'blocks', bits, blockSize: QUANTIZATION.blockSize[bits] };
-  };
+  const form = blocksOf(dtype === 'int8' ? 8 : 4);
+  return (weight) => (isLargeMatrix(weight) ? form : undefined);
+}
+
+/** Blocks of the size that suits a number of bits. */
+export function blocksOf(bits: 8 | 4): QuantizedForm & { readonly kind: 'blocks' } {
+  return { kind: 'blocks', bits, blockSize: QUANTIZATION.blockSize[bits] };
 }

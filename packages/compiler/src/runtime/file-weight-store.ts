@@ -7,6 +7,7 @@ import {
   bytesOf,
   splitQuantized,
   STORED_TYPES,
+  type WeightForm,
   type WeightPart,
   type WeightRequest,
   type WeightStore,
@@ -53,7 +54,11 @@ export class FileWeightStore implements WeightStore {
       const bytes = new Uint8Array(byteLength);
       for (let done = 0; done < byteLength;) {
         const { bytesRead } = await handle.read(bytes, done, byteLength - done, byteOffset + done);
-        if (bytesRead === 0) throw new CheckpointError(`${file} ends at ${byteOffset + done}, expected values up to ${byteOffset + byteLength}. Fetch it again.`, file);
+        if (bytesRead === 0)
+          throw new CheckpointError(
+            `${file} ends at ${byteOffset + done}, expected values up to ${byteOffset + byteLength}. Fetch it again.`,
+            file,
+          );
         done += bytesRead;
       }
       return bytes;
@@ -139,8 +144,14 @@ async function planWeight(request: WeightRequest, sources: SourceFiles, options:
   const found = await Promise.all(origins.map((one) => sources.of(one, options)));
   const source = found.every((one) => one?.identity === found[0]?.identity) ? found[0] : undefined;
   const offsets = origins.map(({ location }) => location?.byteOffset);
-  const key = JSON.stringify([offsets, weight.dtype, weight.shape, form]);
+  const key = JSON.stringify([offsets, weight.dtype, weight.shape, shortForm(form)]);
   return { request, direct: source && directPart(request, source), source, key };
+}
+
+/** A form as it is written into keys: thousands of exponents are known by their hash. */
+function shortForm(form: WeightForm): unknown {
+  if (!('inputExponents' in form) || form.inputExponents === undefined) return form;
+  return { ...form, inputExponents: createHash('sha256').update(form.inputExponents.join()).digest('hex').slice(0, 32) };
 }
 
 /** The weight as it lies in its file, if that is the wished form. */

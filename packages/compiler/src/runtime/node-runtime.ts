@@ -223,7 +223,7 @@ class OnnxNodeRuntime implements NodeRuntime {
       executionProviders: [this.provider],
       intraOpNumThreads: this.#options.threads,
       interOpNumThreads: 1,
-      graphOptimizationLevel: options.isOptimized ? 'disabled' : 'all',
+      graphOptimizationLevel: options.isOptimized || options.optimize === false ? 'disabled' : 'all',
       ...(options.optimizedModelFile === undefined ? {} : { optimizedModelFilePath: options.optimizedModelFile }),
       // What goes wrong is thrown; without this it is printed as well.
       logSeverityLevel: 4,

@@ -42,6 +42,11 @@ export interface SessionOptions extends Pick<RunOptions, 'abortSignal'> {
    * weights in memory. @default false for a graph that refers to weight files, which stay mapped, else true
    */
   readonly prepack?: boolean;
+  /**
+   * Rearranges the graph once. Without it weights in 16 bits are converted in each run, instead of once into memory of their own.
+   * @default true
+   */
+  readonly optimize?: boolean;
 }
 
 /** A loaded graph. Runs are one after the other, in the order of the calls. */

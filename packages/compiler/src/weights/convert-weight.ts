@@ -1,6 +1,6 @@
 import { encodeBfloat16, encodeFloat16, quantizeBlocks, quantizeColumns } from '@blip2/checkpoints';
 import { type RunOptions, type Weight } from '@blip2/core';
-import { STORED_TYPES, type WeightForm, type WeightPart } from './weight-store.ts';
+import { type ScaledInputs, STORED_TYPES, type WeightForm, type WeightPart } from './weight-store.ts';
 
 /** A part of a weight with its bytes. */
 export interface ConvertedPart extends WeightPart {
@@ -26,20 +26,14 @@ export async function convertWeight(
   }
   const [rows, columns] = shape as [number, number];
   if (form.kind === 'columns') {
-    const { codes, scales } = quantizeColumns((await weight.read(options)) as Float32Array, { rows, columns, name });
+    const { codes, scales } = quantizeColumns(await scaledValues(weight, form, options), { rows, columns, name });
     return [
       { type: 'int8', shape: [columns, rows], bytes: bytesOf(codes) },
       { type: 'float32', shape: [rows], bytes: bytesOf(scales) },
     ];
   }
   const { bits, blockSize } = form;
-  const { codes, scales } = quantizeBlocks((await weight.read(options)) as Float32Array, {
-    rows,
-    columns,
-    bits,
-    blockSize,
-    name,
-  });
+  const { codes, scales } = quantizeBlocks(await scaledValues(weight, form, options), { rows, columns, bits, blockSize, name });
   const blocks = Math.ceil(columns / blockSize);
   return [
     { type: 'uint8', shape: [rows, blocks, (blockSize * bits) / 8], bytes: bytesOf(codes) },
@@ -65,6 +59,22 @@ async function storedPart(weight: Weight, options: Pick<RunOptions, 'abortSignal
     default:
       return { type: values instanceof Float32Array ? 'float32' : 'int32', shape, bytes: bytesOf(values) };
   }
+}
+
+/** The matrix with the range of its inputs moved into it. */
+async function scaledValues(
+  weight: Weight,
+  { inputExponents }: ScaledInputs,
+  options: Pick<RunOptions, 'abortSignal'>,
+): Promise<Float32Array> {
+  const values = (await weight.read(options)) as Float32Array;
+  if (inputExponents === undefined) return values;
+  const scales = Float32Array.from(inputExponents, (exponent) => 2 ** exponent);
+  const scaled = new Float32Array(values.length);
+  for (let begin = 0; begin < values.length; begin += scales.length) {
+    for (let column = 0; column < scales.length; column++) scaled[begin + column] = values[begin + column]! * scales[column]!;
+  }
+  return scaled;
 }
 
 function bytesOf(values: Float32Array | Int32Array | Int8Array | Uint8Array | Uint16Array): Uint8Array<ArrayBuffer> {

@@ -11,8 +11,17 @@ import { ONNX_TYPE_BYTES, type OnnxInitializer, type OnnxType } from '../onnx/gr
 export type WeightForm =
   | { readonly kind: 'stored' }
   | { readonly kind: 'values' }
-  | { readonly kind: 'blocks'; readonly bits: 8 | 4; readonly blockSize: number }
-  | { readonly kind: 'columns' };
+  | ({ readonly kind: 'blocks'; readonly bits: 8 | 4; readonly blockSize: number } & ScaledInputs)
+  | ({ readonly kind: 'columns' } & ScaledInputs);
+
+/** A quantised form may move the range of single inputs from the activations into the matrix. */
+export interface ScaledInputs {
+  /**
+   * One whole number e for each input: the matrix is multiplied by 2^e along it before it is quantised, and the graph multiplies the activation by 2^−e.
+   * Powers of two, so that nothing but the rounding to whole numbers changes. @default zeros
+   */
+  readonly inputExponents?: readonly number[];
+}
 
 /** A wish for one weight. */
 export interface WeightRequest {
