@@ -6,6 +6,7 @@ const packages = new URL('../../packages/', import.meta.url);
 const FOLDERS = [
   'blip2',
   'checkpoints',
+  'compiler',
   'core',
   'generation',
   'image',

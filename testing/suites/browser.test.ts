@@ -1,69 +1,17 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { compare, fixturePath, readGolden, TOLERANCE, type GoldenTensor } from '@blip2/testing';
-import { chromium, type Browser, type Page } from 'playwright-core';
-import { build } from 'vite';
+import { readGolden, TOLERANCE, type GoldenTensor } from '@blip2/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { CaptioningResult, GenerationRequest, PageUnderTest, PlainTensor } from '../browser/src/main.ts';
-import { serveFolders, type StaticServer } from './static-server.ts';
-import { ROOT } from './workspace.ts';
+import type { CaptioningResult, PageUnderTest, PlainTensor } from '../browser/src/main.ts';
+import { CHROMIUM, ChromiumPage } from './chromium-page.ts';
+import { channelsFirst, expectClose, goldenCases, plainList, PNG_IMAGES, rowsOf, untilEnd } from './golden-cases.ts';
 
-/** Where Chromium usually is; `BLIP2_CHROMIUM` names another. */
-const CHROMIUM = [
-  process.env['BLIP2_CHROMIUM'],
-  '/usr/bin/chromium',
-  '/usr/bin/chromium-browser',
-  '/usr/bin/google-chrome',
-  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
-].find((path) => path !== undefined && existsSync(path));
+let page: ChromiumPage;
 
-/** A software GPU, so that WebGPU is there on every machine. */
-const FLAGS = [
-  '--no-sandbox',
-  '--enable-unsafe-webgpu',
-  '--use-webgpu-adapter=swiftshader',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
-
-const PNG_IMAGES = ['landscape.png', 'rgba.png', 'gray.png'].map((name) => `/fixtures/preprocessing/images/${name}`);
-
-let server: StaticServer;
-let browser: Browser;
-let page: Page;
-const problems: string[] = [];
-const built = mkdtempSync(join(tmpdir(), 'blip2-page-'));
-
-/** Calls a function of the page under test. */
-async function call<Name extends keyof PageUnderTest>(
+function call<Name extends keyof PageUnderTest>(
   name: Name,
   ...args: Parameters<PageUnderTest[Name]>
 ): Promise<Awaited<ReturnType<PageUnderTest[Name]>>> {
-  const inPage = ([key, values]: [keyof PageUnderTest, unknown[]]): unknown =>
-    (window.blip2[key] as (...values: unknown[]) => unknown)(...values);
-  return (await page.evaluate(inPage, [name, args] as [keyof PageUnderTest, unknown[]])) as Awaited<
-    ReturnType<PageUnderTest[Name]>
-  >;
+  return page.call(name, ...args);
 }
-
-async function openPage(): Promise<void> {
-  await build({ configFile: join(ROOT, 'testing/browser/vite.config.ts'), build: { outDir: built, emptyOutDir: true } });
-  server = await serveFolders({ '/fixtures/': fixturePath('models'), '/': built });
-  browser = await chromium.launch({ executablePath: CHROMIUM!, args: FLAGS });
-  page = await browser.newPage();
-  page.on('pageerror', (error) => problems.push(String(error)));
-  page.on('console', (message) => {
-    if (message.type() === 'error' && !/favicon|404/.test(message.text() + message.location().url)) problems.push(message.text());
-  });
-  await page.goto(`${server.url}/`);
-  await page.waitForFunction(() => 'blip2' in window);
-}
-
-afterAll(() => rmSync(built, { recursive: true, force: true }));
 
 // Without a browser there is nothing to test. Where the run must be complete that is a failure.
 it.skipIf(CHROMIUM === undefined && !process.env['CI'])('a Chromium is installed', () => {
@@ -71,11 +19,10 @@ it.skipIf(CHROMIUM === undefined && !process.env['CI'])('a Chromium is installed
 });
 
 describe.skipIf(CHROMIUM === undefined)('in Chromium, bundled by Vite', () => {
-  beforeAll(openPage);
-  afterAll(async () => {
-    await browser?.close();
-    await server?.[Symbol.asyncDispose]();
+  beforeAll(async () => {
+    page = await ChromiumPage.open();
   });
+  afterAll(() => page?.[Symbol.asyncDispose]());
 
   describe('decodeImage', () => {
     const golden = readGolden('models/preprocessing');
@@ -149,8 +96,7 @@ describe.skipIf(CHROMIUM === undefined)('in Chromium, bundled by Vite', () => {
       it.each(cases.map(({ id }, index) => ({ id, index })))('writes the golden tokens: $id', ({ index }) => {
         const { rows, expectedScores } = cases[index]!;
         const written = result.generations[index]!.flat();
-        const expected = rows.map((row) => (row.includes(endTokenId) ? row.slice(0, row.indexOf(endTokenId)) : row));
-        expect(written.map(({ tokenIds }) => tokenIds)).toEqual(expected);
+        expect(written.map(({ tokenIds }) => tokenIds)).toEqual(untilEnd(rows, endTokenId));
         if (expectedScores !== undefined) {
           expectClose(plainList(written.map(({ score }) => score!)), plainList(expectedScores), scores);
         }
@@ -178,7 +124,7 @@ describe.skipIf(CHROMIUM === undefined)('in Chromium, bundled by Vite', () => {
   });
 
   it('reads checkpoints by parts, not whole', () => {
-    expect(server.partialAnswers).toBeGreaterThan(10);
+    expect(page.server.partialAnswers).toBeGreaterThan(10);
   });
 
   it('reports a folder that is not there, by the name of the error, and keeps nothing', async () => {
@@ -188,69 +134,9 @@ describe.skipIf(CHROMIUM === undefined)('in Chromium, bundled by Vite', () => {
   });
 
   it('logged no error', () => {
-    expect(problems).toEqual([]);
+    expect(page.problems).toEqual([]);
   });
 });
-
-/** Cases of a golden file, cut to the PNG images: a JPEG's pixels depend on the decoder. */
-function goldenCases(
-  // oxlint-disable-next-line typescript/no-explicit-any -- the fixture's own structure
-  json: any,
-  ids: readonly string[],
-): { id: string; request: GenerationRequest; rows: number[][]; expectedScores: number[] | undefined }[] {
-  return ids.map((id) => {
-    const found = json.generation_cases.find((one: { id: string }) => one.id === id);
-    const { inputs, settings, new_tokens: rows, sequences_scores: sequenceScores } = found;
-    const count = PNG_IMAGES.length * (settings.num_return_sequences ?? 1);
-    const prompts = json.inputs[inputs].texts?.slice(0, PNG_IMAGES.length) ?? PNG_IMAGES.map(() => '');
-    return {
-      id,
-      request: { prompts, settings: settingsOf(settings) },
-      rows: rows.slice(0, count),
-      expectedScores: sequenceScores?.slice(0, count),
-    };
-  });
-}
-
-/** The reference's names of decoding options in ours. */
-function settingsOf(settings: Record<string, number>): GenerationRequest['settings'] {
-  return {
-    maxNewTokens: settings['max_new_tokens'],
-    minNewTokens: settings['min_new_tokens'],
-    beams: settings['num_beams'],
-    lengthPenalty: settings['length_penalty'],
-    repetitionPenalty: settings['repetition_penalty'],
-    returnSequences: settings['num_return_sequences'],
-  };
-}
-
-function expectClose(actual: PlainTensor, expected: PlainTensor | GoldenTensor, tolerance: number): void {
-  const { pass, message } = compare(
-    { shape: actual.shape, data: Float32Array.from(actual.data) },
-    { shape: [...expected.shape], data: Float32Array.from(expected.data) },
-    tolerance,
-  );
-  expect(pass, message).toBe(true);
-}
-
-const plainList = (data: readonly number[]): PlainTensor => ({ shape: [data.length], data: [...data] });
-
-function rowsOf({ shape, data }: GoldenTensor, rows: number): GoldenTensor {
-  return { shape: [rows, ...shape.slice(1)], data: data.slice(0, (data.length / shape[0]!) * rows) };
-}
-
-/** `[batch, height, width, channels]` as the reference's `[batch, channels, height, width]`. */
-function channelsFirst({ shape, data }: PlainTensor): PlainTensor {
-  const [batch, height, width, channels] = shape as [number, number, number, number];
-  const moved = data.map((_, index) => {
-    const x = index % width;
-    const y = Math.floor(index / width) % height;
-    const channel = Math.floor(index / (width * height)) % channels;
-    const image = Math.floor(index / (width * height * channels));
-    return data[((image * height + y) * width + x) * channels + channel]!;
-  });
-  return { shape: [batch, channels, height, width], data: moved };
-}
 
 function meanDifference(actual: PlainTensor, expected: GoldenTensor): number {
   expect(actual.shape).toEqual(expected.shape);

@@ -14,6 +14,11 @@ const TYPES: Readonly<Record<string, string>> = {
   '.jpg': 'image/jpeg',
 };
 
+const ISOLATION = [
+  ['Cross-Origin-Opener-Policy', 'same-origin'],
+  ['Cross-Origin-Embedder-Policy', 'require-corp'],
+] as const;
+
 /** A running server. */
 export interface StaticServer extends AsyncDisposable {
   /** Such as `http://127.0.0.1:40123`. */
@@ -22,13 +27,21 @@ export interface StaticServer extends AsyncDisposable {
   readonly partialAnswers: number;
 }
 
-/** Serves folders on loopback as a plain web server does: types, lengths, byte ranges. */
-export async function serveFolders(folders: Readonly<Record<string, string>>): Promise<StaticServer> {
+/**
+ * Serves folders on loopback as a plain web server does: types, lengths, byte ranges.
+ *
+ * @param isolated - The folders whose pages are isolated from other origins, so that their threads may share memory.
+ */
+export async function serveFolders(
+  folders: Readonly<Record<string, string>>,
+  { isolated = [] }: { readonly isolated?: readonly string[] } = {},
+): Promise<StaticServer> {
   let partialAnswers = 0;
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://localhost');
     const mount = Object.keys(folders).find((prefix) => pathname.startsWith(prefix));
     if (mount === undefined) return void response.writeHead(404).end();
+    if (isolated.includes(mount)) response.setHeaders(new Map(ISOLATION));
     const path = decodeURIComponent(pathname.slice(mount.length)) || 'index.html';
     const file = join(folders[mount]!, normalize(`/${path}`));
     send(file, request.method === 'HEAD', request.headers.range, response)

@@ -11,6 +11,7 @@ import { MemoryWeightStore } from './weights/memory-weight-store.ts';
 export * from './index.ts';
 export { requestGpuDevice } from './runtime/gpu-device.ts';
 export type { WasmPaths } from './runtime/load-ort-web.ts';
+export type { WebRuntime } from './runtime/web-runtime.ts';
 
 /** How and where functions run in a browser. */
 export interface BrowserTargetOptions extends Omit<WebRuntimeOptions, 'provider'> {
@@ -23,11 +24,17 @@ export interface BrowserTargetOptions extends Omit<WebRuntimeOptions, 'provider'
   readonly maxKeptWeightBytes?: number;
 }
 
+/** Where functions run in a page and find their weights. */
+export interface BrowserTarget extends Target {
+  readonly runtime: WebRuntime;
+  readonly weights: MemoryWeightStore;
+}
+
 /** All that WebAssembly can address with 32 bits. */
 const WASM_BYTES = 2 ** 32;
 
 /** Runtimes that were asked for, with what was asked; they are shared, and live as long as the page. */
-const targets: { readonly key: readonly unknown[]; readonly target: Promise<Target> }[] = [];
+const targets: { readonly key: readonly unknown[]; readonly target: Promise<BrowserTarget> }[] = [];
 
 /**
  * Where compiled functions of this page run and find their weights. On the GPU of tfjs where its WebGPU backend is the current one, so
@@ -36,7 +43,7 @@ const targets: { readonly key: readonly unknown[]; readonly target: Promise<Targ
  * @throws {UnsupportedBackendError} when onnxruntime-web is missing, or the provider does not work here.
  * @throws {ConfigError} when the page runs ONNX Runtime with other threads or paths already.
  */
-export async function browserTarget(options: BrowserTargetOptions = {}): Promise<Target> {
+export async function browserTarget(options: BrowserTargetOptions = {}): Promise<BrowserTarget> {
   const provider = options.provider ?? (await defaultProvider());
   const device = provider === 'webgpu' ? (options.device ?? currentGpuBackend()?.device) : undefined;
   const { wasmPaths, threads, maxPoolBytes, importOnnxRuntime, maxKeptWeightBytes } = options;
@@ -56,7 +63,7 @@ export async function browserTarget(options: BrowserTargetOptions = {}): Promise
 async function openTarget(
   { maxKeptWeightBytes, ...options }: BrowserTargetOptions & Pick<WebRuntimeOptions, 'provider'>,
   forget: () => void,
-): Promise<Target> {
+): Promise<BrowserTarget> {
   let runtime: WebRuntime;
   try {
     runtime = await createWebRuntime(options);

@@ -1,14 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { match, loadBlip2, type Blip2, type Match } from 'blip2/browser';
+import { match, loadBlip2, type Blip2, type EngineChoice, type Match } from 'blip2/browser';
 import { errorCode, type Generation, type GenerateOptions } from '@blip2/core';
 import { decodeImage, preprocess, type DecodeImageOptions } from '@blip2/image/browser';
 import { useBackend } from './backends.ts';
+import { type CompiledPage, compiledPage, optionsFor, type Provider } from './compiled.ts';
+import { plain, type PlainTensor } from './plain.ts';
 
-/** Numbers of a tensor that left the page. */
-export interface PlainTensor {
-  readonly shape: number[];
-  readonly data: number[];
-}
+export type { PlainTensor } from './plain.ts';
 
 /** One call of `generate`. */
 export interface GenerationRequest {
@@ -26,17 +24,23 @@ export interface CaptioningResult {
 }
 
 /** What the test calls in the page. Arguments and results are plain data. */
-export interface PageUnderTest {
+export interface PageUnderTest extends CompiledPage {
   useBackend(name: string): Promise<void>;
   adapter(): Promise<string | undefined>;
   decode(url: string, options?: DecodeImageOptions): Promise<PlainTensor>;
-  write(model: string, images: readonly string[], requests: readonly GenerationRequest[]): Promise<CaptioningResult>;
-  match(model: string, images: readonly string[], texts: readonly string[]): Promise<{ scores: Match[][]; leaked: number }>;
+  write(
+    model: string,
+    images: readonly string[],
+    requests: readonly GenerationRequest[],
+    provider?: Provider,
+  ): Promise<CaptioningResult>;
+  match(
+    model: string,
+    images: readonly string[],
+    texts: readonly string[],
+    provider?: Provider,
+  ): Promise<{ scores: Match[][]; leaked: number }>;
   failure(model: string): Promise<{ name: string; code: string | undefined; message: string; leaked: number }>;
-}
-
-async function plain(tensor: tf.Tensor): Promise<PlainTensor> {
-  return { shape: tensor.shape, data: [...(await tensor.data())] }; // WebGPU has no synchronous reads
 }
 
 /** How many tensors `work` leaves behind. */
@@ -66,7 +70,13 @@ async function writeStageByStage(
   return result;
 }
 
+/** Eager without a provider. */
+function engineFor(provider: Provider | undefined): EngineChoice {
+  return provider === undefined ? {} : { engine: 'compiled', ...optionsFor(provider) };
+}
+
 const page: PageUnderTest = {
+  ...compiledPage,
   useBackend,
   async adapter() {
     const { gpu } = navigator as { gpu?: { requestAdapter(): Promise<{ info: { architecture: string } } | null> } };
@@ -76,18 +86,18 @@ const page: PageUnderTest = {
     const { height, width, data } = await decodeImage(url, options);
     return { shape: [height, width, 3], data: [...data] };
   },
-  write: (folder, images, requests) =>
+  write: (folder, images, requests, provider) =>
     countingTensors(async () => {
-      const model = await loadBlip2(folder);
+      const model = await loadBlip2(folder, engineFor(provider));
       try {
         return await writeStageByStage(model, images, requests);
       } finally {
         model.dispose();
       }
     }),
-  match: (folder, images, texts) =>
+  match: (folder, images, texts, provider) =>
     countingTensors(async () => {
-      const model = await loadBlip2(folder);
+      const model = await loadBlip2(folder, engineFor(provider));
       try {
         return { scores: await match(model, images, texts) };
       } finally {
