@@ -4,7 +4,6 @@ import { cpus } from 'node:os';
 import { join, resolve, sep } from 'node:path';
 import { type HostTensor, leavesOf, type RunOptions, type Weight, type WeightLocation } from '@blip2/core';
 import type { OnnxGraph } from '../onnx/graph.ts';
-import { writeModel } from '../onnx/write-model.ts';
 import type { NodeRuntime } from '../runtime/node-runtime.ts';
 import type { RuntimeSession, SessionOptions } from '../runtime/runtime.ts';
 import { locateWeightFiles } from '../runtime/weight-files.ts';
@@ -92,7 +91,7 @@ export class GraphCache implements GraphStore {
   async createSession(key: string, graph: OnnxGraph, record: FunctionRecord, options: SessionOptions): Promise<RuntimeSession> {
     const locations = graph.initializers.flatMap(({ location }) => location ?? []);
     const located = locations.length === 0 ? undefined : await locateWeightFiles(locations);
-    const model = writeModel(graph, { externalPath: located?.pathOf });
+    const model = this.#runtime.writeModel(graph, { externalPath: located?.pathOf });
     // Other providers rearrange graphs for themselves, in ways that a file does not hold.
     const isOptimized = this.#runtime.provider === 'cpu';
     const folder = await this.#newFolder();

@@ -1,7 +1,8 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { DisposedError, type EngineTensor, ShapeError, sizeOf, UnsupportedBackendError, type HostTensor } from '@blip2/core';
 import type { OnnxGraph } from '../onnx/graph.ts';
-import { writeModel } from '../onnx/write-model.ts';
+import { writeModel, type WriteModelOptions } from '../onnx/write-model.ts';
+import { padEmptyProducts } from '../passes/pad-empty-products.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { OrtData, OrtModule, OrtSession, OrtTensor } from './ort-api.ts';
 import { assertRows, copyRows, gatherGraph } from './gather-rows.ts';
@@ -29,7 +30,12 @@ export interface NodeRuntimeOptions {
 /** {@link Runtime} in Node. */
 export interface NodeRuntime extends Runtime {
   /**
-   * Loads a model that was written before, by `writeModel` with the paths of {@link locateWeightFiles}.
+   * A graph as an ONNX file, with what the provider cannot do done otherwise.
+   * @param options - With the paths of {@link locateWeightFiles} for a graph that refers to files.
+   */
+  writeModel(graph: OnnxGraph, options: WriteModelOptions): Uint8Array;
+  /**
+   * Loads a model that was written before.
    *
    * @param model - The bytes of an ONNX file. Not used any more when the promise resolves.
    */
@@ -126,8 +132,12 @@ class OnnxNodeRuntime implements NodeRuntime {
     options.abortSignal?.throwIfAborted();
     const locations = graph.initializers.flatMap(({ location }) => location ?? []);
     const located = locations.length === 0 ? undefined : await locateWeightFiles(locations);
-    const model = writeModel(graph, { externalPath: located?.pathOf });
+    const model = this.writeModel(graph, { externalPath: located?.pathOf });
     return this.loadModel(model, { ...options, weightFolder: located?.folder });
+  }
+
+  writeModel(graph: OnnxGraph, options: WriteModelOptions): Uint8Array {
+    return writeModel(this.provider === 'webgpu' ? padEmptyProducts(graph) : graph, options);
   }
 
   async loadModel(model: Uint8Array, options: LoadModelOptions): Promise<RuntimeSession> {

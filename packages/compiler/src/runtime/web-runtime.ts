@@ -195,7 +195,7 @@ class OnnxWebRuntime implements WebRuntime {
       return await this.#ort.InferenceSession.create(model, {
         executionProviders: [device === undefined ? 'wasm' : { name: 'webgpu', device }],
         externalData: files,
-        graphOptimizationLevel: 'all',
+        graphOptimizationLevel: options.optimize === false ? 'disabled' : 'all',
         // What goes wrong is thrown; without this it is printed as well.
         logSeverityLevel: 4,
         ...(device === undefined ? {} : { preferredOutputLocation: Object.fromEntries(locations) }),

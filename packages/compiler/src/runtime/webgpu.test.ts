@@ -91,6 +91,25 @@ describe('WebGPU in Node', () => {
     await session.dispose();
   });
 
+  it('multiplies over an empty axis', async (context) => {
+    if (runtime === undefined) return context.skip(reason);
+    const inputs = [value('a', [1, 'rows', 'inner']), value('b', [1, 'inner', 2])];
+    const product = node('MatMul', ['a', 'b'], ['y'], { innerSize: 0 });
+    const session = await runtime.createSession(graphOf(inputs, [product], [value('y', [1, 'rows', 2])]), { name: 'product' });
+    for (const [inner, expected] of [
+      [0, [0, 0]],
+      [2, [7, 10]],
+    ] as const) {
+      const [y] = await session.run([
+        floats([1, 1, inner], ...[1, 2].slice(0, inner)),
+        floats([1, inner, 2], ...[1, 2, 3, 4].slice(0, 2 * inner)),
+      ]);
+      expect([...(await y!.data())]).toEqual(expected);
+      y!.dispose();
+    }
+    await session.dispose();
+  });
+
   it('gathers rows', async (context) => {
     if (runtime === undefined) return context.skip(reason);
     const session = await runtime.createSession(GROWING, { name: 'rows' });
