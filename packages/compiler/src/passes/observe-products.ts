@@ -40,6 +40,8 @@ export interface ActivationRows {
 /** A graph with more outputs behind its own. */
 export interface ObservedGraph {
   readonly graph: TracedGraph;
+  /** Whether there is anything to observe. */
+  readonly hasProducts: boolean;
   /** @param values - Of the outputs behind the graph's own. @returns one for each product; products of the same activations stand together. */
   read(values: readonly Float32Array[]): ProductStatistics[];
 }
@@ -75,6 +77,7 @@ export function observeProducts(graph: TracedGraph, isCandidate: (weight: Weight
     return builder.finish(new GroupObserver(builder, group, blockSize).observe(`observed.rows${index}`));
   });
   return {
+    hasProducts: products.length > 0,
     graph: {
       ...graph,
       // The first ones last: ONNX Runtime begins with what the last results need, and with all of it. So it goes through the graph from group to
