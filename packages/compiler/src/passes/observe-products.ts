@@ -17,7 +17,7 @@ export interface ProductStatistics extends Product {
   readonly high: number;
   /** Mean of x². */
   readonly meanSquare: number;
-  /** One exponent e for each input: in x·2^−e and W·2^e its largest magnitudes are about equal. Products of the same x have the same. */
+  /** One exponent e for each input: in x·2^−e and W·2^e the ratio of its largest magnitudes is about that of other inputs. Products of the same x have the same. */
   readonly exponents: readonly number[];
   /** ‖y‖² of each row of results, without bias, `[rows]`. */
   readonly resultEnergy: Float32Array;
@@ -146,13 +146,15 @@ class GroupObserver {
     return this.#reduce('ReduceSumSquare', result, 1);
   }
 
-  /** Half of the binary logarithm of how much larger the activations of an input are than its weights. @param range - `[inputs]` */
+  /** Half of the binary logarithm of how much larger the activations of an input are than its weights, compared with other inputs. @param range - `[inputs]` */
   #exponents(range: string): string {
     const weightRanges = this.#group.map(({ node }) => this.#reduce('ReduceMax', this.#do('Abs', node.inputs[1]!), 0, 0)); // [inputs]
     const weightRange = weightRanges.length === 1 ? weightRanges[0]! : this.#do('Max', ...weightRanges);
     const logarithm = (name: string): string => this.#do('Log', this.#do('Max', name, this.#builder.float(LEAST)));
     const ratio = this.#do('Sub', logarithm(range), logarithm(weightRange));
-    const exponent = this.#do('Round', this.#do('Mul', ratio, this.#builder.float(0.5 / Math.LN2)));
+    // Seen from their mean most inputs are near zero, and stay as they are.
+    const apart = this.#do('Sub', ratio, this.#reduce('ReduceMean', ratio, 0));
+    const exponent = this.#do('Round', this.#do('Mul', apart, this.#builder.float(0.5 / Math.LN2)));
     return this.#do('Clip', exponent, this.#builder.float(-LARGEST_EXPONENT), this.#builder.float(LARGEST_EXPONENT));
   }
 
