@@ -81,7 +81,7 @@ export function buildGraph(
 function assignSizes(names: readonly string[]): Assignment[] {
   if (names.length === 0) return [new Map()];
   return TRACED_SIZES.map(
-    (sizes, trace) => new Map(names.map((name, index) => [name, sizes[index] ?? 107 + 2 * (5 * index + ((3 * trace) % 4))])),
+    (sizes, turn) => new Map(names.map((name, index) => [name, sizes[index] ?? 107 + 2 * (5 * index + ((3 * turn) % 4))])),
   );
 }
 

@@ -27,9 +27,9 @@ interface Weights {
   readonly weight: tf.Tensor2D;
 }
 
-function project({ x }: Inputs, { weight }: Weights): tf.Tensor2D {
+function project({ x }: Inputs, { weight: matrix }: Weights): tf.Tensor2D {
   traces++;
-  return tf.matMul(x, weight, false, true);
+  return tf.matMul(x, matrix, false, true);
 }
 
 beforeEach(async () => {
