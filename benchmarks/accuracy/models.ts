@@ -1,4 +1,4 @@
-import type { Checkpoint, Engine, HostTensor } from '@blip2/core';
+import type { Checkpoint, Engine, HostTensor, Weight } from '@blip2/core';
 import { seededRandom } from '@blip2/core';
 import { OptLanguageModel, type T5LanguageModel } from '@blip2/llm-adapters';
 import { loadQFormer } from '@blip2/qformer';
@@ -82,7 +82,11 @@ async function readAll(tensors: readonly (Tensor | Tensor3D)[], name: (index: nu
   );
 }
 
-/** The first layers of a language model's checkpoint, as a smaller model of the same widths. */
+/**
+ * The first layers of a language model's checkpoint, as a smaller model of the same widths. T5 does not divide attention scores by √headWidth; it starts with queries that
+ * are so much smaller instead (transformers, `T5PreTrainedModel._init_weights`). Random weights of one deviation lack that: scores have a deviation of 6, attention picks
+ * single tokens, and any change of the inputs grows from layer to layer. So queries are made smaller here.
+ */
 export function withLayers(checkpoint: Checkpoint, layers: number): Checkpoint {
   const isKept = (name: string): boolean => Number(/\.(?:layers|block)\.(\d+)\./.exec(name)?.[1] ?? 0) < layers;
   const names = checkpoint.weights.names.filter(isKept);
@@ -92,7 +96,10 @@ export function withLayers(checkpoint: Checkpoint, layers: number): Checkpoint {
     weights: {
       name: checkpoint.weights.name,
       names,
-      get: (name) => (kept.has(name) ? checkpoint.weights.get(name) : undefined),
+      get(name) {
+        const weight = kept.has(name) ? checkpoint.weights.get(name) : undefined;
+        return weight && name.endsWith('Attention.q.weight') ? scaled(weight, T5_HEAD_WIDTH ** -0.5) : weight;
+      },
     },
     async readFile(name, options) {
       const bytes = await checkpoint.readFile(name, options);
@@ -103,5 +110,18 @@ export function withLayers(checkpoint: Checkpoint, layers: number): Checkpoint {
       return new TextEncoder().encode(JSON.stringify(shorter));
     },
     dispose: () => checkpoint.dispose(),
+  };
+}
+
+const T5_HEAD_WIDTH = 64;
+
+function scaled(weight: Weight, factor: number): Weight {
+  const { name, dtype, shape } = weight;
+  return {
+    name,
+    dtype,
+    shape,
+    read: async (options) => ((await weight.read(options)) as Float32Array).map((value) => factor * value),
+    rows: (begin, end) => scaled(weight.rows(begin, end), factor),
   };
 }
