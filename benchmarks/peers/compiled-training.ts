@@ -6,7 +6,7 @@ import type { Scalar } from '@tensorflow/tfjs-core';
 import { compilerSettings } from './engine.ts';
 import type { LoadedTask } from './our-tasks.ts';
 import type { Task } from './protocol.ts';
-import { ADAMW, contrastAndCaptioning, matchingLoss, type StageOneBatch } from './stage-one.ts';
+import { ADAMW, captionLoss, contrastLoss, encodeStageOne, matchingLoss, type StageOneBatch } from './stage-one.ts';
 import type { TrainingInputs } from './training.ts';
 
 /** Parameters without the matrix of the caption head, which is the table of words. */
@@ -41,7 +41,9 @@ function stageOneLoss(live: UntiedParams, config: QFormerConfig, batch: StageOne
   const { captionHead, words } = live.text;
   const decoder = { weight: words, bias: captionHead.decoder.bias };
   const params: QFormerParams = { ...live, text: { ...live.text, captionHead: { ...captionHead, decoder } } };
-  const { contrast, captioning } = contrastAndCaptioning(params, config, batch);
+  const { vision, texts, keyValues } = encodeStageOne(params, config, batch);
+  const contrast = contrastLoss(vision, texts, params.heads.temperature!);
+  const captioning = captionLoss(params, config, keyValues, batch.text);
   const matching = matchingLoss(params, config, batch);
   return { loss: tf.addN([contrast, captioning, matching]) as Scalar, contrast, captioning, matching };
 }

@@ -1,9 +1,9 @@
 import { materialize, sizeOf } from '@blip2/core';
-import type { QFormerParams } from '@blip2/qformer';
+import { normalizeImage, type QFormerConfig, type QFormerParams } from '@blip2/qformer';
 import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 import type { LoadedTask } from './our-tasks.ts';
-import { ADAMW, contrastAndCaptioning, MATCHING_PAIRS, matchingLoss } from './stage-one.ts';
+import { ADAMW, captionLoss, contrastLoss, encodeStageOne, nextRows, pairLoss, type StageOneBatch } from './stage-one.ts';
 import type { TrainingInputs } from './training.ts';
 
 /** A parameter in training. Gradient and moments stay out of the wasm heap, which they would fill. */
@@ -14,41 +14,122 @@ interface Trained {
   readonly second: Float32Array;
 }
 
-/** A part of the loss with its own backward pass, and its share of the whole. */
-interface LossPart {
-  readonly name: string;
-  readonly share: number;
-  readonly compute: () => Record<string, Scalar>;
-}
+/** Rows of the batch whose activations fit the wasm heap at once, beside weights and gradients: 4.2 GB in the largest part. */
+const ENCODED_ROWS = 2;
+const MATCHED_ROWS = 4;
+
+/** What adds a part of the gradients, and the part of the losses that it computed. */
+type AddLosses = (compute: () => { readonly loss: Scalar; readonly values: Readonly<Record<string, Scalar>> }) => void;
 
 /**
- * A step of the first stage with tfjs operations as they come. The activations of the whole loss do not fit the 4 GiB wasm
- * heap beside the weights, so the loss is taken apart into sums and gradients are added up: the numbers are the same.
+ * A step of the first stage with tfjs operations as they come.
+ *
+ * The activations of a whole batch do not fit the 4 GiB wasm heap, so rows go through the model in groups and their
+ * gradients are added up. Contrast needs all rows at once: its gradient is taken at the features, which are computed once
+ * more before, without activations. The numbers are those of the whole batch. Source: GradCache (arXiv 2101.06983).
  */
 export async function loadEagerTraining({ config, params, batch }: TrainingInputs): Promise<LoadedTask> {
   const trained = new Map<Tensor, Trained>();
   const live = withVariables(await materialize<QFormerParams>(params), trained) as QFormerParams;
-  const parts: LossPart[] = [
-    { name: 'contrast and captioning', share: 1, compute: () => contrastAndCaptioning(live, config, batch) },
-    ...MATCHING_PAIRS.map((kind) => ({
-      name: kind,
-      share: 1 / MATCHING_PAIRS.length,
-      compute: () => ({ matching: matchingLoss(live, config, batch, [kind]) }),
-    })),
-  ];
   let step = 0;
   return {
     run: () => {
       const values: Record<string, number> = {};
       const parameters = [...trained.values()];
       for (const { gradient } of parameters) gradient.fill(0);
-      for (const part of parts) addGradients(part, parameters, values);
+      const add: AddLosses = (compute) => addGradients(compute, parameters, values);
+      addContrastAndCaptioning(live, config, batch, add);
+      addMatching(live, config, batch, add);
       step++;
       for (const parameter of parameters) adamW(parameter, step);
       return Promise.resolve({ values });
     },
     output: () => Promise.resolve({ shape: [0], values: [] }),
   };
+}
+
+function addContrastAndCaptioning(params: QFormerParams, config: QFormerConfig, batch: StageOneBatch, add: AddLosses): void {
+  const groups = groupsOf(batch, ENCODED_ROWS);
+  const encoded = tf.tidy(() => {
+    const parts = groups.map((group) => {
+      const { vision, texts } = encodeStageOne(params, config, group);
+      return { vision, texts };
+    });
+    return {
+      vision: tf.concat(parts.map(({ vision }) => vision)), // [batch, queries, contrastiveWidth]
+      texts: tf.concat(parts.map(({ texts }) => texts)), // [batch, contrastiveWidth]
+    };
+  });
+  const temperature = params.heads.temperature!;
+  const slopes = tf.grads((vision, texts) => contrastLoss(vision as Tensor3D, texts as Tensor2D, temperature));
+  const [visionSlope, textSlope] = slopes([encoded.vision, encoded.texts]) as [Tensor3D, Tensor2D];
+  // The temperature is the one parameter that the features do not hide.
+  add(() => {
+    const contrast = contrastLoss(encoded.vision, encoded.texts, temperature);
+    return { loss: contrast, values: { contrast } };
+  });
+  const words = countOf(batch);
+  for (const [index, group] of groups.entries()) {
+    add(() => {
+      const { vision, texts, keyValues } = encodeStageOne(params, config, group);
+      const begin = index * ENCODED_ROWS;
+      const captioning = tf.mul(captionLoss(params, config, keyValues, group.text), countOf(group) / words) as Scalar;
+      // Its slope at the features is that of the contrast.
+      const towardsContrast = tf.add(
+        tf.sum(tf.mul(vision, rowsOf(visionSlope, begin, ENCODED_ROWS))),
+        tf.sum(tf.mul(texts, rowsOf(textSlope, begin, ENCODED_ROWS))),
+      );
+      return { loss: tf.add(captioning, towardsContrast), values: { captioning } };
+    });
+  }
+  tf.dispose([encoded, visionSlope, textSlope]);
+  for (const group of groups) tf.dispose([group.features, group.text.ids, group.text.mask]);
+}
+
+function addMatching(params: QFormerParams, config: QFormerConfig, batch: StageOneBatch, add: AddLosses): void {
+  const { features, text } = batch;
+  const next = tf.tidy(() => ({
+    features: nextRows(features), // as features
+    text: { ids: nextRows(text.ids), mask: nextRows(text.mask) }, // as text
+  }));
+  const kinds: readonly (readonly [StageOneBatch, 0 | 1])[] = [
+    [batch, 1],
+    [{ features: next.features, text }, 0],
+    [{ features, text: next.text }, 0],
+  ];
+  for (const [pairs, label] of kinds) {
+    const groups = groupsOf(pairs, MATCHED_ROWS);
+    for (const group of groups) {
+      add(() => {
+        const image = normalizeImage(params.inputs, config, group.features); // [pairs, imageTokens, imageFeatureWidth]
+        const labels = tf.tile(tf.tensor1d([label], 'int32'), [image.shape[0]]); // [pairs]
+        const share = image.shape[0] / (kinds.length * features.shape[0]);
+        const matching = tf.mul(pairLoss(params, config, image, group.text, labels), share) as Scalar;
+        return { loss: matching, values: { matching } };
+      });
+      tf.dispose([group.features, group.text.ids, group.text.mask]);
+    }
+  }
+  tf.dispose([next.features, next.text.ids, next.text.mask]);
+}
+
+/** Rows in groups of a size, the last one possibly smaller; new tensors, the caller's. */
+function groupsOf({ features, text }: StageOneBatch, size: number): StageOneBatch[] {
+  return Array.from({ length: Math.ceil(features.shape[0] / size) }, (_, index) => ({
+    features: rowsOf(features, index * size, size),
+    text: { ids: rowsOf(text.ids, index * size, size), mask: rowsOf(text.mask, index * size, size) },
+  }));
+}
+
+function rowsOf<X extends Tensor2D | Tensor3D>(x: X, begin: number, count: number): X {
+  const zeros = x.shape.slice(1).map(() => 0);
+  const rows = Math.min(count, x.shape[0] - begin);
+  return tf.slice(x as Tensor, [begin, ...zeros], [rows, ...x.shape.slice(1)]) as X; // [rows, …]
+}
+
+/** Words that captioning predicts: all real ones but the first of each text. */
+function countOf({ text: { mask } }: StageOneBatch): number {
+  return tf.tidy(() => tf.sum(tf.slice(mask, [0, 1], [-1, -1])).dataSync()[0]!);
 }
 
 /** The tree with a variable in the place of each tensor; a tied one becomes one variable. */
@@ -69,16 +150,18 @@ function withVariables(tree: unknown, trained: Map<Tensor, Trained>): unknown {
 }
 
 /** One backward pass. @param values - Gets the parts of the loss by name, added up. */
-function addGradients({ share, compute }: LossPart, parameters: readonly Trained[], values: Record<string, number>): void {
-  const kept: Record<string, Scalar> = {};
-  const total = (): Scalar =>
-    tf.tidy(() => {
-      const losses = Object.entries(compute());
-      for (const [name, loss] of losses) kept[name] = tf.keep(loss);
-      return losses.map(([, loss]) => tf.mul(loss, share) as Scalar).reduce((a, b) => tf.add(a, b));
-    });
-  const variables = parameters.map(({ variable }) => variable);
-  const { value, grads } = tf.variableGrads(total, variables);
+function addGradients(compute: Parameters<AddLosses>[0], parameters: readonly Trained[], values: Record<string, number>): void {
+  let kept: Readonly<Record<string, Scalar>> = {};
+  const differentiated = (): Scalar => {
+    const computed = compute();
+    kept = computed.values;
+    for (const value of Object.values(kept)) tf.keep(value);
+    return computed.loss;
+  };
+  const { value, grads } = tf.variableGrads(
+    () => tf.tidy(differentiated),
+    parameters.map(({ variable }) => variable),
+  );
   for (const { variable, gradient } of parameters) {
     const added = grads[variable.name];
     if (added === undefined) continue; // another part of the loss reaches it
@@ -86,11 +169,8 @@ function addGradients({ share, compute }: LossPart, parameters: readonly Trained
     for (let index = 0; index < gradient.length; index++) gradient[index]! += numbers[index]!;
     added.dispose();
   }
-  for (const [name, loss] of Object.entries(kept)) {
-    values[name] = (values[name] ?? 0) + share * loss.dataSync()[0]!;
-    loss.dispose();
-  }
-  value.dispose();
+  for (const [name, loss] of Object.entries(kept)) values[name] = (values[name] ?? 0) + loss.dataSync()[0]!;
+  tf.dispose([value, ...Object.values(kept)]);
 }
 
 /** One decoupled step; vectors do not decay, as in LAVIS. */

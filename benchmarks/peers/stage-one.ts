@@ -7,6 +7,7 @@ import {
   projectContrastive,
   type QFormerConfig,
   type QFormerParams,
+  type QFormerPass,
   runCaptionPass,
   runJointPass,
   runQueryPass,
@@ -35,38 +36,48 @@ export const ADAMW = { learningRate: 1e-4, betas: [0.9, 0.98], epsilon: 1e-8, we
 /** Source: LAVIS, `label_smoothing` of contrast and captioning. */
 const LABEL_SMOOTHING = 0.1;
 
-/** Contrast, and captioning, which continues the same query pass. */
-export function contrastAndCaptioning(
+/** What contrast compares, and what captioning continues. */
+export interface StageOneFeatures {
+  readonly vision: Tensor3D; //                  [batch, queries, contrastiveWidth], L2-normalised
+  readonly texts: Tensor2D; //                   [batch, contrastiveWidth], L2-normalised
+  readonly keyValues: QFormerPass['keyValues']; // of the query pass
+}
+
+/** Queries alone and text alone. Rows of a batch do not depend on each other. */
+export function encodeStageOne(
   params: QFormerParams,
   config: QFormerConfig,
   { features, text }: StageOneBatch,
-): { contrast: Scalar; captioning: Scalar } {
+): StageOneFeatures {
   return tidy(() => {
     const image = normalizeImage(params.inputs, config, features); // [batch, imageTokens, imageFeatureWidth]
     const { output: queries, keyValues } = runQueryPass(params, config, image); // [batch, queries, width]
     const words = runTextPass(params, config, text).output; // [batch, tokens, width]
+    const firstWords = tf.slice(words, [0, 0, 0], [-1, 1, -1]); // [batch, 1, width]
     return {
-      contrast: contrastLoss(params, queries, words),
-      captioning: captionLoss(params, config, keyValues, text),
+      vision: projectContrastive(params.heads.imageProjection!, queries), // [batch, queries, contrastiveWidth]
+      texts: tf.squeeze(projectContrastive(params.heads.textProjection!, firstWords), [1]), // [batch, contrastiveWidth]
+      keyValues,
     };
   });
 }
 
-function contrastLoss({ heads }: QFormerParams, queries: Tensor3D, words: Tensor3D): Scalar {
-  const vision = projectContrastive(heads.imageProjection!, queries); // [batch, queries, contrastiveWidth]
-  const firstWords = tf.slice(words, [0, 0, 0], [-1, 1, -1]); // [batch, 1, width]
-  const texts = tf.squeeze(projectContrastive(heads.textProjection!, firstWords), [1]) as Tensor2D; // [batch, contrastiveWidth]
-  const similarity = tf.div(contrastiveSimilarity(vision, texts), heads.temperature!) as Tensor2D; // [images, texts]
-  const labels = tf.range(0, texts.shape[0], 1, 'int32');
-  const toTexts = meanCrossEntropy(similarity, labels, { labelSmoothing: LABEL_SMOOTHING });
-  const toImages = meanCrossEntropy(tf.transpose(similarity), labels, { labelSmoothing: LABEL_SMOOTHING });
-  return tf.div(tf.add(toTexts, toImages), 2);
+/** Contrast of every image with every text, and the other way round. @param temperature - A scalar. */
+export function contrastLoss(vision: Tensor3D, texts: Tensor2D, temperature: Scalar): Scalar {
+  return tidy(() => {
+    const similarity = tf.div(contrastiveSimilarity(vision, texts), temperature) as Tensor2D; // [images, texts]
+    const labels = tf.range(0, texts.shape[0], 1, 'int32');
+    const toTexts = meanCrossEntropy(similarity, labels, { labelSmoothing: LABEL_SMOOTHING });
+    const toImages = meanCrossEntropy(tf.transpose(similarity), labels, { labelSmoothing: LABEL_SMOOTHING });
+    return tf.div(tf.add(toTexts, toImages), 2);
+  });
 }
 
-function captionLoss(
+/** Next-word loss of the texts, each after its image: the mean over all words that are no padding. */
+export function captionLoss(
   params: QFormerParams,
   config: QFormerConfig,
-  queryKeyValues: Parameters<typeof runCaptionPass>[2],
+  queryKeyValues: QFormerPass['keyValues'],
   { ids, mask }: TextTensors,
 ): Scalar {
   const [batch, tokens] = ids.shape;
@@ -81,38 +92,42 @@ function captionLoss(
   return meanCrossEntropy(rows, labels, { labelSmoothing: LABEL_SMOOTHING, ignoreIndex: config.padTokenId });
 }
 
-/** Which pairs of a batch a matching loss looks at. */
-export type MatchingPairs = 'positives' | 'negative-images' | 'negative-texts';
-
-/** All of them, in LAVIS's order. */
-export const MATCHING_PAIRS: readonly MatchingPairs[] = ['positives', 'negative-images', 'negative-texts'];
-
-/**
- * Image-text matching over the given kinds of pairs in one pass; over all three it is the loss of the first stage.
- * The mean of the three kinds one by one is the same number.
- */
-export function matchingLoss(
-  params: QFormerParams,
-  config: QFormerConfig,
-  { features, text }: StageOneBatch,
-  kinds: readonly MatchingPairs[] = MATCHING_PAIRS,
-): Scalar {
+/** Images and texts that belong together come first, then each text with another image, then each image with another text. */
+export function matchingLoss(params: QFormerParams, config: QFormerConfig, { features, text }: StageOneBatch): Scalar {
   return tidy(() => {
     const image = normalizeImage(params.inputs, config, features); // [batch, imageTokens, imageFeatureWidth]
-    const batch = image.shape[0];
-    const images = kinds.map((kind) => (kind === 'negative-images' ? nextRows(image) : image));
-    const ids = kinds.map((kind) => (kind === 'negative-texts' ? nextRows(text.ids) : text.ids));
-    const masks = kinds.map((kind) => (kind === 'negative-texts' ? nextRows(text.mask) : text.mask));
-    const texts = { ids: tf.concat(ids, 0), mask: tf.concat(masks, 0) }; // [kinds · batch, tokens]
-    const { output } = runJointPass(params, config, tf.concat(images, 0), texts, 'bidirectional'); // [kinds · batch, queries + tokens, width]
-    const queries = tf.slice(output, [0, 0, 0], [-1, config.queries, -1]); // [kinds · batch, queries, width]
-    const labels = kinds.map((kind) => tf.tile(tf.tensor1d([kind === 'positives' ? 1 : 0], 'int32'), [batch])); // [batch] each
-    return meanCrossEntropy(matchingLogits(params.heads.matching!, queries), tf.concat(labels, 0)); // [kinds · batch, 2]
+    const images = tf.concat([image, nextRows(image), image], 0); // [3·batch, imageTokens, imageFeatureWidth]
+    const texts = {
+      ids: tf.concat([text.ids, text.ids, nextRows(text.ids)], 0), // [3·batch, tokens]
+      mask: tf.concat([text.mask, text.mask, nextRows(text.mask)], 0), // [3·batch, tokens]
+    };
+    const labels = [1, 0, 0].map((label) => tf.tile(tf.tensor1d([label], 'int32'), [image.shape[0]])); // [batch] each
+    return pairLoss(params, config, images, texts, tf.concat(labels, 0));
+  });
+}
+
+/**
+ * Image-text matching of given pairs.
+ *
+ * @param image - Normalised features, `[pairs, imageTokens, imageFeatureWidth]`
+ * @param labels - int32 `[pairs]`, 1 where image and text belong together.
+ */
+export function pairLoss(
+  params: QFormerParams,
+  config: QFormerConfig,
+  image: Tensor3D,
+  text: TextTensors,
+  labels: Tensor1D,
+): Scalar {
+  return tidy(() => {
+    const { output } = runJointPass(params, config, image, text, 'bidirectional'); // [pairs, queries + tokens, width]
+    const queries = tf.slice(output, [0, 0, 0], [-1, config.queries, -1]); // [pairs, queries, width]
+    return meanCrossEntropy(matchingLogits(params.heads.matching!, queries), labels); // [pairs, 2]
   });
 }
 
 /** Row `i` of the result is row `i + 1`, and the last is the first. */
-function nextRows<X extends Tensor2D | Tensor3D>(x: X): X {
+export function nextRows<X extends Tensor2D | Tensor3D>(x: X): X {
   const rest = x.shape.slice(1);
   const zeros = rest.map(() => 0);
   const first = tf.slice(x, [0, ...zeros], [1, ...rest]);
