@@ -12,7 +12,8 @@ export interface Outliers {
   readonly gain?: number;
   /**
    * How far the class token and one patch make one neuron of the second block fire each, which writes it into one channel of their tokens. Source:
-   * "Massive Activations in Large Language Models" (arXiv 2402.17762), section 5: in CLIP ViT-L 200 where the median is 1.
+   * "Massive Activations in Large Language Models" (arXiv 2402.17762), also about CLIP and DINOv2: a few activations of single tokens in fixed channels that are larger
+   * than 100 and than 1000 times the median.
    */
   readonly massive?: number;
 }

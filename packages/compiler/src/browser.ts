@@ -118,7 +118,7 @@ export async function compile<Inputs, Outputs, Weights = unknown>(
  * const encoder = await loadVisionEncoder(checkpoint, { engine: await onnxEngine({ provider: 'webgpu' }) });
  */
 export async function onnxEngine(options: OnnxEngineOptions & BrowserTargetOptions = {}): Promise<Engine> {
-  return engineFor(await browserTarget(options), { dtype: options.dtype });
+  return engineFor(await browserTarget(options), { dtype: options.dtype, onReport: options.onReport });
 }
 
 /**
