@@ -56,6 +56,19 @@ describe.skipIf(CHROMIUM === undefined)('compiled functions in Chromium', () => 
     });
 
     it.each([
+      { dtype: 'int8', limit: 0.02 },
+      { dtype: 'int4', limit: 0.15 },
+    ] as const)('multiplies by weights in $dtype', async ({ dtype, limit }) => {
+      const found = await page.call('product', provider, dtype);
+      const x = tf.tensor2d(values([3, 256], 6).data, [3, 256]);
+      const weight = tf.tensor2d(values([256, 256], 5).data, [256, 256]);
+      const expected = tf.matMul(x, weight, false, true).dataSync();
+      const squares = (numbers: Iterable<number>): number => [...numbers].reduce((sum, value) => sum + value ** 2, 0);
+      const errors = expected.map((value, index) => value - found[index]!);
+      expect(Math.sqrt(squares(errors) / squares(expected))).toBeLessThan(limit);
+    });
+
+    it.each([
       { model: 'blip2-opt', endTokenId: 84 },
       { model: 'blip2-flan-t5', endTokenId: 1 },
     ])('writes the golden tokens of $model and leaves nothing behind', async ({ model, endTokenId }) => {
@@ -131,6 +144,17 @@ describe.skipIf(CHROMIUM === undefined)('compiled functions in Chromium', () => 
     it('is that of tfjs where tfjs computes with WebGPU, else one of its own', async () => {
       expect(await page.call('devices')).toEqual({ shared: true, own: true, values: [3, 5, 7] });
     });
+  });
+
+  it('does not wait for ever after ONNX Runtime stopped', async () => {
+    await page.goto();
+    await page.call('useBackend', 'webgpu');
+    const [first, second] = await page.call('trap'); // ONNX Runtime 1.30 divides by the length of the axis
+    expect([first!.code, second!.code]).toEqual(['backend', 'backend']);
+    expect(first!.message).toContain('divide by zero');
+    expect(second!.message).toMatchInlineSnapshot(
+      `"ONNX Runtime stopped at an earlier call in this page (divide by zero) and computes nothing any more. Reload the page; a function that does so again needs other inputs or the provider that did not stop."`,
+    );
   });
 
   it('logged no error', () => {

@@ -1,8 +1,8 @@
 import '@tensorflow/tfjs-core/dist/register_all_gradients.js';
 import type { BrowserTargetOptions, StepReport } from '@blip2/compiler/browser';
-import { errorCode } from '@blip2/core';
+import { errorCode, linear, type LinearParams, weightFromValues } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 // The builds of ONNX Runtime with threads start them from a file of their own.
 import wasmScriptUrl from 'onnxruntime-web/ort-wasm-simd-threaded.mjs?url';
 import wasmUrl from 'onnxruntime-web/ort-wasm-simd-threaded.wasm?url';
@@ -48,6 +48,7 @@ export interface Leftovers {
 export interface CompiledPage {
   gradients(provider: Provider, rows: readonly number[]): Promise<{ value: number; gradient: PlainTensor }[]>;
   train(provider: Provider, steps: number): Promise<{ reports: StepReport[]; hidden: number[] }>;
+  product(provider: Provider, dtype: 'int8' | 'int4'): Promise<number[]>;
   exchange(): Promise<GpuTraffic & { values: number[]; leftovers: Leftovers }>;
   lifetimes(rounds: number): Promise<{ wrong: string[]; leftovers: Leftovers }>;
   gatherOnGpu(rows: readonly number[]): Promise<GpuTraffic & { gathered: PlainTensor }>;
@@ -55,6 +56,7 @@ export interface CompiledPage {
   threads(count: number): Promise<{ name: string; values: number[] }>;
   misuse(provider: Provider): Promise<PlainError[]>;
   failures(): Promise<Record<string, PlainError>>;
+  trap(): Promise<PlainError[]>;
   leftovers(provider: Provider): Promise<Leftovers>;
 }
 
@@ -142,6 +144,21 @@ export const compiledPage: CompiledPage = {
     const state = await step.state();
     step.dispose();
     return { reports, hidden: [...state.params.hidden.data] };
+  },
+
+  async product(provider, dtype) {
+    const weights = { weight: weightFromValues('weight', [256, 256], values([256, 256], 5).data) };
+    const inputs = { x: { shape: ['rows', 256] } };
+    using compiled = await compile<{ x: Tensor2D }, Tensor, LinearParams>(({ x }, params) => linear(params, x), {
+      inputs,
+      weights,
+      dtype,
+      ...optionsFor(provider),
+    });
+    const result = await compiled.run({ x: values([3, 256], 6) });
+    const numbers = [...(await result.data())];
+    result.dispose();
+    return numbers;
   },
 
   async exchange() {
@@ -257,6 +274,16 @@ export const compiledPage: CompiledPage = {
       noThreads: await errorOf(() => browserTarget({ provider: 'wasm', threads: 4 })),
       noFiles: await errorOf(() => browserTarget({ provider: 'wasm', wasmPaths: '/nowhere/' })),
     };
+  },
+
+  async trap() {
+    const options = { inputs: { x: { shape: ['n'] } }, ...optionsFor('webgpu') };
+    using softmax = await compile<One, Tensor>(({ x }) => tf.softmax(x as tf.Tensor1D), { name: 'softmax', ...options } as never);
+    const empty = { shape: [0], data: new Float32Array(0) };
+    return [
+      await errorOf(() => softmax.run({ x: empty })),
+      await errorOf(() => softmax.run({ x: { shape: [1], data: Float32Array.of(1) } })),
+    ];
   },
 
   leftovers: (provider) => leftovers(provider),

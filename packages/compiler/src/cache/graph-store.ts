@@ -8,7 +8,7 @@ import type { RuntimeSession, SessionOptions } from '../runtime/runtime.ts';
  * Of compiled graphs. Raise it when the same function becomes another graph: by another kernel, pass or policy. Stored graphs of another number are
  * not used. `packages/blip2/src/graph-versions.test.ts` fails when graphs change and no number does.
  */
-export const GRAPH_FORMAT = 2;
+export const GRAPH_FORMAT = 3;
 
 /** All that decides what graph a function becomes. */
 export interface FunctionKey {

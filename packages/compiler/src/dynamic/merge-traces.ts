@@ -48,9 +48,9 @@ export function mergeTraces(
   });
   const nodes = first.nodes.map((node, index): OnnxNode => {
     const renamed = { ...node, inputs: node.inputs.map((name) => replaced.get(name) ?? name) };
-    if (node.innerSize === undefined) return renamed;
+    if (node.product === undefined) return renamed;
     const versions = traces.map((trace) => trace.nodes[index]!);
-    return { ...renamed, innerSize: smallestInnerSize(versions, solver) };
+    return { ...renamed, product: { ...node.product, inner: smallestInner(versions, solver) } };
   });
   const outputAxes = first.outputs.map((output, index) =>
     axesOf(
@@ -72,8 +72,8 @@ export function mergeTraces(
 }
 
 /** What is left when all named axes are empty; 0 when nobody knows. */
-function smallestInnerSize(versions: readonly OnnxNode[], solver: SizeSolver): number {
-  const solved = solver.solve(versions.map(({ innerSize }) => innerSize!)) ?? [];
+function smallestInner(versions: readonly OnnxNode[], solver: SizeSolver): number {
+  const solved = solver.solve(versions.map(({ product }) => product!.inner)) ?? [];
   return solved.reduce((sum, { factor, names }) => (names.length === 0 ? sum + factor : sum), 0);
 }
 

@@ -46,8 +46,18 @@ export interface OnnxNode {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly attributes: Readonly<Record<string, OnnxAttribute>>;
-  /** Of a product: the length of the axis that it sums over, the smallest one for any sizes. For passes; no file has it. */
-  readonly innerSize?: number;
+  /** @default the operator and a number */
+  readonly name?: string;
+  /** For passes; no file has it. */
+  readonly product?: ProductSizes;
+}
+
+/** What is known of the factors of a product. */
+export interface ProductSizes {
+  /** Length of the axis that is summed over, the smallest one for any sizes. */
+  readonly inner: number;
+  /** How many axes the factors have. */
+  readonly ranks: readonly [left: number, right: number];
 }
 
 /** A constant: its bytes, or a range of a file. Exactly one of `bytes` and `location` is there. */

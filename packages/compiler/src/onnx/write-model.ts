@@ -77,7 +77,7 @@ function nodeMessage(node: OnnxNode, index: number): Message {
   const message = new Message();
   for (const input of node.inputs) message.string(1, input);
   for (const output of node.outputs) message.string(2, output);
-  message.string(3, `${node.operator}_${index}`);
+  message.string(3, node.name ?? `${node.operator}_${index}`);
   message.string(4, node.operator);
   for (const [name, value] of Object.entries(node.attributes)) {
     message.message(5, attributeMessage(name, value, `attribute '${name}' of ${node.operator}`));

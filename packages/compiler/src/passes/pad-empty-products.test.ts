@@ -47,6 +47,24 @@ describe('padEmptyProducts', () => {
     await session.dispose();
   });
 
+  it('goes together with transpositions', async () => {
+    const turned = ({ a, b }: Inputs): tf.Tensor => tf.matMul(a, b, true, true);
+    const graph = padEmptyProducts(graphOf(turned, { a: { shape: [2, 'inner', 4] }, b: { shape: [1, 3, 'inner'] } }));
+    const session = await runtime.createSession(graph, { name: 'product' });
+    const a = { shape: [2, 5, 4], data: Float32Array.from({ length: 40 }, (_, index) => index) };
+    const b = { shape: [1, 3, 5], data: Float32Array.from({ length: 15 }, (_, index) => 1 / (index + 1)) };
+    const [result] = await session.run([a, b]);
+    const expected = tf.tidy(() =>
+      tf
+        .matMul(tf.tensor3d(a.data, [2, 5, 4]), tf.tensor3d(b.data, [1, 3, 5]), true, true)
+        .dataSync()
+        .slice(),
+    );
+    expect(await result!.data()).toBeAllclose(expected, 1e-6);
+    result!.dispose();
+    await session.dispose();
+  });
+
   it('leaves products alone whose inner axis is never empty', () => {
     expect(paddings(graphFor('inner'))).toBe(2);
     expect(paddings(graphFor('past + inner'))).toBe(2);

@@ -3,37 +3,35 @@ import type { OnnxGraph, OnnxInitializer, OnnxNode } from '../onnx/graph.ts';
 /** As many as kernels read at a time, so that factors whose length was a multiple of it keep their fast ones. */
 const PADDING = 4;
 
-const PADS = 'padding of products';
-const LAST_AXIS = 'last axis';
-const AXIS_BEFORE = 'axis before the last';
-
 /**
  * Gives products whose inner axis may be empty a few zeros more to sum up. Over an empty axis the sum is zero; ONNX Runtime 1.30 fails at it with
- * WebGPU ("Failed to execute 'createBindGroup' on 'GPUDevice'").
+ * WebGPU: in browsers with an error ("Failed to execute 'createBindGroup' on 'GPUDevice'"), in Node the process ends.
  */
 export function padEmptyProducts(graph: OnnxGraph): OnnxGraph {
-  let isPadded = false;
+  const constants = new Map<string, OnnxInitializer>();
+  /** Zeros behind an axis. All axes have numbers: ONNX Runtime moves transpositions across a Pad and forgets about axes that are named. */
+  const pad = (input: string, rank: number, axis: number, output: string): OnnxNode => {
+    const name = `${PADDING} zeros behind axis ${axis} of ${rank}`;
+    constants.set(
+      name,
+      int64(
+        name,
+        Array.from({ length: 2 * rank }, (_, index) => (index === rank + axis ? PADDING : 0)),
+      ),
+    );
+    return { operator: 'Pad', domain: '', inputs: [input, name], outputs: [output], attributes: {} };
+  };
   const nodes = graph.nodes.flatMap((node): OnnxNode[] => {
-    const [result] = node.outputs as [string];
-    if (node.operator !== 'MatMul' || node.innerSize !== 0) return [node];
-    isPadded = true;
-    const factors = [`${result}.left`, `${result}.right`] as const;
-    return [
-      pad(node.inputs[0]!, LAST_AXIS, factors[0]),
-      pad(node.inputs[1]!, AXIS_BEFORE, factors[1]),
-      { ...node, inputs: factors },
-    ];
+    if (node.operator !== 'MatMul' || node.product?.inner !== 0) return [node];
+    const [left, right] = node.product.ranks;
+    const [a, b] = node.inputs as [string, string];
+    const padded = [`${node.outputs[0]}.left`, `${node.outputs[0]}.right`] as const;
+    return [pad(a, left, left - 1, padded[0]), pad(b, right, right - 2, padded[1]), { ...node, inputs: padded }];
   });
-  if (!isPadded) return graph;
-  const constants = [int64(PADS, 0, PADDING), int64(LAST_AXIS, -1), int64(AXIS_BEFORE, -2)];
-  return { ...graph, nodes, initializers: [...graph.initializers, ...constants] };
+  return { ...graph, nodes, initializers: [...graph.initializers, ...constants.values()] };
 }
 
-function pad(input: string, axis: string, output: string): OnnxNode {
-  return { operator: 'Pad', domain: '', inputs: [input, PADS, '', axis], outputs: [output], attributes: {} };
-}
-
-function int64(name: string, ...values: number[]): OnnxInitializer {
+function int64(name: string, values: readonly number[]): OnnxInitializer {
   const bytes = new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
   return { name, type: 'int64', shape: [values.length], bytes };
 }

@@ -77,9 +77,32 @@ function assertSame(present: OrtWebSettings, wanted: OrtWebSettings): void {
 
 function createQueue(): LoadedOrtWeb['exclusive'] {
   let last: Promise<unknown> = Promise.resolve();
+  let trap: Error | undefined;
   return (work) => {
-    const done = last.then(work);
+    const done = last.then(async () => {
+      if (trap !== undefined) throw stopped(trap);
+      try {
+        return await work();
+      } catch (cause) {
+        trap = trapOf(cause);
+        throw cause;
+      }
+    });
     last = done.catch(() => undefined);
     return done;
   };
+}
+
+/** An error after which a WebAssembly module is in no state to go on: the next call would wait for ever. */
+function trapOf(cause: unknown): Error | undefined {
+  if (cause instanceof WebAssembly.RuntimeError) return cause;
+  return cause instanceof Error && cause.cause instanceof WebAssembly.RuntimeError ? cause.cause : undefined;
+}
+
+function stopped(trap: Error): UnsupportedBackendError {
+  return new UnsupportedBackendError(
+    `ONNX Runtime stopped at an earlier call in this page (${trap.message}) and computes nothing any more. Reload the page; a function that does so again ` +
+      'needs other inputs or the provider that did not stop.',
+    { cause: trap },
+  );
 }

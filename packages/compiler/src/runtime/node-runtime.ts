@@ -2,7 +2,7 @@ import { availableParallelism, totalmem } from 'node:os';
 import { DisposedError, type EngineTensor, ShapeError, sizeOf, UnsupportedBackendError, type HostTensor } from '@blip2/core';
 import type { OnnxGraph } from '../onnx/graph.ts';
 import { writeModel, type WriteModelOptions } from '../onnx/write-model.ts';
-import { padEmptyProducts } from '../passes/pad-empty-products.ts';
+import { prepareForWebGpu, webGpuOptions } from '../passes/prepare-for-webgpu.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { OrtData, OrtModule, OrtSession, OrtTensor } from './ort-api.ts';
 import { assertRows, copyRows, gatherGraph } from './gather-rows.ts';
@@ -137,7 +137,7 @@ class OnnxNodeRuntime implements NodeRuntime {
   }
 
   writeModel(graph: OnnxGraph, options: WriteModelOptions): Uint8Array {
-    return writeModel(this.provider === 'webgpu' ? padEmptyProducts(graph) : graph, options);
+    return writeModel(this.provider === 'webgpu' ? prepareForWebGpu(graph) : graph, options);
   }
 
   async loadModel(model: Uint8Array, options: LoadModelOptions): Promise<RuntimeSession> {
@@ -199,7 +199,9 @@ class OnnxNodeRuntime implements NodeRuntime {
   }
 
   async #load(model: Uint8Array, options: LoadModelOptions, outputs: 'cpu' | 'gpu-buffer'): Promise<OrtSession> {
-    const sessionOptions = this.#sessionOptions(options);
+    const { provider } = this;
+    const executionProvider = provider === 'webgpu' ? webGpuOptions(model) : provider;
+    const sessionOptions = { ...this.#sessionOptions(options), executionProviders: [executionProvider] };
     try {
       return await this.#ort.InferenceSession.create(
         model,
@@ -230,7 +232,6 @@ class OnnxNodeRuntime implements NodeRuntime {
   #sessionOptions(options: LoadModelOptions): Readonly<Record<string, unknown>> {
     const prepack = options.prepack ?? options.weightFolder === undefined;
     return {
-      executionProviders: [this.provider],
       intraOpNumThreads: this.#options.threads,
       interOpNumThreads: 1,
       graphOptimizationLevel: options.isOptimized || options.optimize === false ? 'disabled' : 'all',

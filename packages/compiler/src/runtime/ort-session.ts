@@ -1,4 +1,4 @@
-import { DisposedError, InputError, ResourceError, type RunOptions } from '@blip2/core';
+import { Blip2Error, DisposedError, InputError, type RunOptions } from '@blip2/core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { OnnxType, OnnxValue } from '../onnx/graph.ts';
 import type { OrtData, OrtModule, OrtSession, OrtTensor, OrtValueMetadata } from './ort-api.ts';
@@ -127,7 +127,7 @@ export class OrtRuntimeSession implements RuntimeSession {
       });
     } catch (cause) {
       for (const target of made) storage.recycle(target);
-      throw ResourceError.isInstance(cause) ? cause : runFailure(this.name, cause);
+      throw Blip2Error.isInstance(cause) ? cause : runFailure(this.name, cause);
     }
   }
 

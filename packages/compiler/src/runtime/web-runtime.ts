@@ -11,7 +11,7 @@ import {
 } from '@blip2/core';
 import type { OnnxGraph, OnnxInitializer } from '../onnx/graph.ts';
 import { writeModel } from '../onnx/write-model.ts';
-import { padEmptyProducts } from '../passes/pad-empty-products.ts';
+import { prepareForWebGpu, webGpuOptions } from '../passes/prepare-for-webgpu.ts';
 import { assertRows, copyRows } from './gather-rows.ts';
 import { assertAllowed } from './gpu-buffer-pool.ts';
 import { findGpuDevice } from './gpu-device.ts';
@@ -142,7 +142,7 @@ class OnnxWebRuntime implements WebRuntime {
       for (const { name, bytes } of graph.initializers) assertAllowed(device, bytes?.length ?? 0, `the weight '${name}'`);
     }
     const session = await this.#context.exclusive!(() =>
-      this.#load(device === undefined ? graph : padEmptyProducts(graph), options),
+      this.#load(device === undefined ? graph : prepareForWebGpu(graph), options),
     );
     try {
       options.abortSignal?.throwIfAborted();
@@ -193,7 +193,7 @@ class OnnxWebRuntime implements WebRuntime {
     const locations = graph.outputs.map(({ name, type }) => [name, type === 'bool' ? 'cpu' : 'gpu-buffer']);
     try {
       return await this.#ort.InferenceSession.create(model, {
-        executionProviders: [device === undefined ? 'wasm' : { name: 'webgpu', device }],
+        executionProviders: [device === undefined ? 'wasm' : { ...webGpuOptions(model), device }],
         externalData: files,
         graphOptimizationLevel: options.optimize === false ? 'disabled' : 'all',
         // What goes wrong is thrown; without this it is printed as well.

@@ -94,7 +94,7 @@ describe('WebGPU in Node', () => {
   it('multiplies over an empty axis', async (context) => {
     if (runtime === undefined) return context.skip(reason);
     const inputs = [value('a', [1, 'rows', 'inner']), value('b', [1, 'inner', 2])];
-    const product = node('MatMul', ['a', 'b'], ['y'], { innerSize: 0 });
+    const product = node('MatMul', ['a', 'b'], ['y'], { product: { inner: 0, ranks: [3, 3] } });
     const session = await runtime.createSession(graphOf(inputs, [product], [value('y', [1, 'rows', 2])]), { name: 'product' });
     for (const [inner, expected] of [
       [0, [0, 0]],
@@ -107,6 +107,21 @@ describe('WebGPU in Node', () => {
       expect([...(await y!.data())]).toEqual(expected);
       y!.dispose();
     }
+    await session.dispose();
+  });
+
+  it('leaves to the processor what it cannot do', async (context) => {
+    if (runtime === undefined) return context.skip(reason);
+    const pool = node('MaxPool', ['x'], ['y', 'place'], { attributes: { kernel_shape: [2, 2] } });
+    const place = node('Cast', ['place'], ['places'], { attributes: { to: 6 } });
+    const outputs = [value('y', [1, 1, 1, 'n']), value('places', [1, 1, 1, 'n'], 'int32')];
+    const session = await runtime.createSession(graphOf([value('x', [1, 1, 2, 'n'])], [pool, place], outputs), { name: 'pool' });
+    const [y, places] = await session.run([floats([1, 1, 2, 3], 1, 5, 2, 9, 3, 4)]);
+    expect([[...(await y!.data())], [...(await places!.data())]]).toEqual([
+      [9, 5],
+      [3, 1],
+    ]);
+    for (const tensor of [y!, places!]) tensor.dispose();
     await session.dispose();
   });
 

@@ -1,5 +1,5 @@
 import { sizeOf, type Weight, type WeightDtype } from '@blip2/core';
-import type { OnnxAttribute, OnnxInitializer, OnnxNode, OnnxType, OnnxValue } from '../onnx/graph.ts';
+import type { OnnxAttribute, OnnxInitializer, OnnxNode, OnnxType, OnnxValue, ProductSizes } from '../onnx/graph.ts';
 
 /** A weight that the graph refers to by name; its values stay where they are. */
 export interface GraphWeight {
@@ -22,8 +22,8 @@ export interface OperationSettings {
   /** `''` is ONNX's own, `'com.microsoft'` ONNX Runtime's. */
   readonly domain?: string;
   readonly attributes?: Readonly<Record<string, OnnxAttribute>>;
-  /** Of a product: the length of the axis that it sums over. */
-  readonly innerSize?: number;
+  /** Of a product of activations. */
+  readonly product?: ProductSizes;
 }
 
 type Values = Float32Array | Int32Array | Uint8Array;
@@ -65,8 +65,8 @@ export class GraphBuilder {
   /** @returns the names of the node's outputs. */
   operations(operator: string, inputs: readonly string[], outputCount: number, settings: OperationSettings = {}): string[] {
     const outputs = Array.from({ length: outputCount }, () => this.#nextName(operator));
-    const { domain = '', attributes = {}, innerSize } = settings;
-    this.#nodes.push({ operator, domain, inputs, outputs, attributes, ...(innerSize === undefined ? {} : { innerSize }) });
+    const { domain = '', attributes = {}, product } = settings;
+    this.#nodes.push({ operator, domain, inputs, outputs, attributes, ...(product === undefined ? {} : { product }) });
     for (const output of outputs) this.#computed.add(output);
     return outputs;
   }

@@ -46,7 +46,7 @@ export const FUSED_KERNELS: TraceKernels = {
     const scores = builder.operation('MatMul', [scaled, backend.nameOf(transpose(call, key!, [0, 1, 3, 2]))]); // [batch, heads, queries, keys]
     const biased = bias ? builder.operation('Add', [scores, backend.nameOf(bias)]) : scores;
     const probabilities = builder.operation('Softmax', [biased], { attributes: { axis: -1 } });
-    return backend.emit('MatMul', [probabilities, value!], query!, { innerSize: value!.shape[2]! });
+    return backend.emit('MatMul', [probabilities, value!], query!, { product: { inner: value!.shape[2]!, ranks: [4, 4] } });
   }),
   FusedGelu: kernel<{ approximate: 'none' | 'tanh' }>(({ inputs, attributes, backend }) => {
     const x = inputs['x']!;

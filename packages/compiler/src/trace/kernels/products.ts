@@ -51,7 +51,8 @@ function product(call: KernelCall<MatMulAttributes>, a: TensorInfo, b: TensorInf
   }
   // ONNX Runtime makes one FusedMatMul of both. It must not meet an empty inner axis, where it leaves its result unwritten.
   const factors = [transposeA ? swapped(call, a) : a, transposeB ? swapped(call, b) : b];
-  const result = backend.emit('MatMul', factors, { shape, dtype }, { innerSize: factors[0]!.shape.at(-1)! });
+  const sizes = { inner: factors[0]!.shape.at(-1)!, ranks: [a.shape.length, b.shape.length] as const };
+  const result = backend.emit('MatMul', factors, { shape, dtype }, { product: sizes });
   return bias === undefined ? result : backend.emit('Add', [result, bias], { shape, dtype });
 }
 

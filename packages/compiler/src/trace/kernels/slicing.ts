@@ -54,11 +54,16 @@ const stridedSlice = kernel<StridedSliceAttributes>((call) => {
   const x = call.inputs['x']!;
   const { begin, end, strides, beginMask, endMask, ellipsisMask, newAxisMask, shrinkAxisMask } = call.attributes;
   const info = slice_util.sliceInfo(x.shape, begin, end, strides, beginMask, endMask, ellipsisMask, newAxisMask, shrinkAxisMask);
-  // Below zero is before the first element here, but counts from the end in ONNX.
-  const ends = info.end.map((position) => (position < 0 ? BEFORE_ALL : position));
-  const settings = [info.begin, ends, x.shape.map((_, axis) => axis), info.strides].map((values) => builder.sizes(values));
+  const isBackwards = info.strides.map((stride) => stride < 0);
+  // Backwards only from the last element on: elsewhere ONNX Runtime 1.30 begins there all the same with WebGPU.
+  const lowest = info.begin.map((first, axis) => (isBackwards[axis] ? Math.min(info.end[axis]! + 1, first + 1) : 0));
+  const counts = info.begin.map((first, axis) => (isBackwards[axis] ? first + 1 - lowest[axis]! : x.shape[axis]!));
+  const within = slice(call, x, lowest, counts);
+  const from = info.begin.map((first, axis) => (isBackwards[axis] ? -1 : first));
+  const ends = info.end.map((last, axis) => (isBackwards[axis] ? BEFORE_ALL : last));
+  const settings = [from, ends, x.shape.map((_, axis) => axis), info.strides].map((values) => builder.sizes(values));
   const shape = slice_util.computeOutShape(info.begin, info.end, info.strides);
-  const cut = backend.emit('Slice', [x, ...settings], { shape, dtype: x.dtype });
+  const cut = backend.emit('Slice', [within, ...settings], { shape, dtype: x.dtype });
   // New axes, and axes of which one element was picked.
   return info.finalShape.join() === shape.join() ? cut : reshape(call, cut, info.finalShape);
 });
