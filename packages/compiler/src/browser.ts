@@ -80,8 +80,6 @@ async function openTarget(
   const weights = new MemoryWeightStore({
     maxKeptBytes: maxKeptWeightBytes,
     maxWeightBytes: Math.min(maxBufferSize, maxStorageBufferBindingSize),
-    // ONNX Runtime 1.30 loads no graph for WebGPU that picks rows of bfloat16.
-    halfFormats: device.features.has('shader-f16') ? ['F16'] : [],
   });
   return { runtime, weights };
 }

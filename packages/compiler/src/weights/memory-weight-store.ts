@@ -15,8 +15,6 @@ export interface MemoryWeightStoreOptions {
   readonly maxWeightBytes?: number;
   /** The most that all weights of a graph can have. @default any */
   readonly maxGraphBytes?: number;
-  /** Formats of 16 bits that graphs can pick rows from. @default both */
-  readonly halfFormats?: readonly ('F16' | 'BF16')[];
 }
 
 /** A converted weight, and how many graphs that live have it. */
@@ -47,9 +45,8 @@ export class MemoryWeightStore implements WeightStore {
     maxKeptBytes = 512 * 2 ** 20,
     maxWeightBytes = Infinity,
     maxGraphBytes = Infinity,
-    halfFormats = ['F16', 'BF16'],
   }: MemoryWeightStoreOptions = {}) {
-    this.#options = { maxKeptBytes, maxWeightBytes, maxGraphBytes, halfFormats };
+    this.#options = { maxKeptBytes, maxWeightBytes, maxGraphBytes };
   }
 
   /** Bytes that are kept for other graphs. */
@@ -62,13 +59,13 @@ export class MemoryWeightStore implements WeightStore {
    * @throws {CheckpointError} when a weight cannot be read. @throws {InputError} for values that cannot be quantised.
    */
   place(requests: readonly WeightRequest[], options: RunOptions = {}): Promise<OnnxInitializer[]> {
-    const placed = this.#queue.then(() => this.#place(this.#planned(requests), options));
+    const placed = this.#queue.then(() => this.#place(requests.flatMap(splitQuantized), options));
     this.#queue = placed.catch(() => undefined);
     return placed;
   }
 
   release(requests: readonly WeightRequest[]): void {
-    for (const request of this.#planned(requests)) {
+    for (const request of requests.flatMap(splitQuantized)) {
       const key = this.#keyOf(request);
       const kept = this.#kept.get(key);
       if (kept === undefined) continue;
@@ -111,15 +108,6 @@ export class MemoryWeightStore implements WeightStore {
     for (const [key, kept] of this.#kept) if (this.#keptBytes > this.#options.maxKeptBytes) this.#forget(key, kept);
     if (total > 0) progress.complete('weights');
     return initializers;
-  }
-
-  #planned(requests: readonly WeightRequest[]): WeightRequest[] {
-    const { halfFormats } = this.#options;
-    return requests.flatMap(splitQuantized).map((request) => {
-      const { dtype } = request.weight;
-      const isHalf = request.form.kind === 'stored' && (dtype === 'F16' || dtype === 'BF16');
-      return isHalf && !halfFormats.includes(dtype) ? { ...request, form: { kind: 'values' } } : request;
-    });
   }
 
   #keep(request: WeightRequest, parts: readonly ConvertedPart[]): void {
