@@ -6,6 +6,7 @@ export * from './engine.ts';
 export * from './engine-functions.ts';
 export * from './errors.ts';
 export * from './generation.ts';
+export * from './layers/absorbed-attention.ts';
 export * from './layers/activations.ts';
 export * from './layers/attention.ts';
 export * from './layers/batched-product.ts';

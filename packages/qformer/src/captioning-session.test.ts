@@ -45,9 +45,9 @@ describe.each<[string, () => PlacementOptions & EngineOptions]>([
       'stage1',
       async (qformer) => {
         const session = await qformer.startCaptioning!(imageFeatures());
-        expect(await session.start()).toBeAllclose(expected[0]!, 1e-5);
+        expect(await session.start()).toBeAllclose(expected[0]!, 2e-5);
         for (const step of [0, 1, 2]) {
-          expect(await session.step(CAPTIONS.map((caption) => caption[step]!))).toBeAllclose(expected[step + 1]!, 1e-5);
+          expect(await session.step(CAPTIONS.map((caption) => caption[step]!))).toBeAllclose(expected[step + 1]!, 2e-5);
         }
         session.dispose();
       },

@@ -1,6 +1,7 @@
 import {
   activation,
   attend,
+  attendAbsorbed,
   attentionProbabilities,
   batchedProduct,
   ConfigError,
@@ -183,8 +184,10 @@ export function qformerLayer(
 }
 
 /**
- * What the queries read from the image. Queries do not see each other here, so those of a whole batch may read one
- * image as if they were one long row of queries: its keys and values are computed once.
+ * What the queries read from the image; they do not see each other.
+ *
+ * With an image for each row of the batch, few queries absorb the projections of keys and values. With one image for all rows
+ * its keys and values are computed once, and the queries of all rows read them as if they were one long row.
  */
 function crossAttentionBlock(
   params: QFormerAttentionParams,
@@ -194,11 +197,17 @@ function crossAttentionBlock(
   returnAttention?: boolean,
 ): Attended {
   const [batch, count, width] = queries.shape;
+  const { heads } = config;
+  if (image.shape[0] === batch && count < width / heads && !returnAttention) {
+    const query = linear(params.query, queries); // [batch, queries, width]
+    const read = attendAbsorbed(params, query, image, { heads, scale: scaleOf(config) }); // [batch, queries, width]
+    return { hidden: addRead(params, config, queries, read) }; // [batch, queries, width]
+  }
   const keyValues = keyValuesOf(params, config, image); // [images, heads, imageTokens, headWidth]
   if (image.shape[0] === batch) return attentionBlock(params, config, queries, keyValues, { returnAttention });
   const joined = tf.reshape(queries, [1, batch * count, width]) as Tensor3D; // [1, batch·queries, width]
   const { hidden, probabilities } = attentionBlock(params, config, joined, keyValues, { returnAttention }); // [1, batch·queries, width], [1, heads, batch·queries, imageTokens]
-  const byQuery = probabilities && tf.reshape(probabilities, [config.heads, batch, count, image.shape[1]]); // [heads, batch, queries, imageTokens]
+  const byQuery = probabilities && tf.reshape(probabilities, [heads, batch, count, image.shape[1]]); // [heads, batch, queries, imageTokens]
   return {
     hidden: tf.reshape(hidden, [batch, count, width]), // [batch, queries, width]
     probabilities: byQuery && (tf.transpose(byQuery, [1, 0, 2, 3]) as Tensor4D), // [batch, heads, queries, imageTokens]
@@ -211,20 +220,29 @@ interface Attended {
   readonly probabilities?: Tensor4D; //          [batch, heads, rows, keys]
 }
 
-/** norm(x + output(attention)): what each row of x reads. */
+/** Self-attention and, with keys and values of an image, cross-attention: what each row of x reads. */
 function attentionBlock(
   params: QFormerAttentionParams,
-  { heads, width, normEpsilon }: QFormerConfig,
+  config: QFormerConfig,
   x: Tensor3D,
   { keys, values }: KeyValues,
   { mask, returnAttention = false }: Pick<LayerContext, 'mask' | 'returnAttention'>,
 ): Attended {
-  const query = splitHeads(linear(params.query, x), heads); // [batch, heads, rows, headWidth]
-  const options = { scale: (width / heads) ** -0.5, bias: mask };
+  const query = splitHeads(linear(params.query, x), config.heads); // [batch, heads, rows, headWidth]
+  const options = { scale: scaleOf(config), bias: mask };
   const probabilities = returnAttention ? attentionProbabilities(query, keys, options) : undefined; // [batch, heads, rows, keys]
-  const attended = probabilities ? batchedProduct(probabilities, values) : attend(query, keys, values, options); // [batch, heads, rows, headWidth]
-  const read = mergeHeads(attended); // [batch, rows, width]
-  return { hidden: layerNorm(params.norm, tf.add(linear(params.output, read), x) as Tensor3D, normEpsilon), probabilities };
+  const read = probabilities ? batchedProduct(probabilities, values) : attend(query, keys, values, options); // [batch, heads, rows, headWidth]
+  return { hidden: addRead(params, config, x, mergeHeads(read)), probabilities };
+}
+
+/** norm(x + output(read)): `[batch, rows, width]` → `[batch, rows, width]`. */
+function addRead(params: QFormerAttentionParams, { normEpsilon }: QFormerConfig, x: Tensor3D, read: Tensor3D): Tensor3D {
+  return layerNorm(params.norm, tf.add(linear(params.output, read), x) as Tensor3D, normEpsilon); // [batch, rows, width]
+}
+
+/** What multiplies the scores of attention: 1/√headWidth. */
+function scaleOf({ heads, width }: QFormerConfig): number {
+  return (width / heads) ** -0.5;
 }
 
 /** norm(x + output(gelu(inner(x)))): `[batch, rows, width]` → `[batch, rows, width]`. */

@@ -62,8 +62,7 @@ function decomposeLogSoftmax(graph: OnnxGraph): { nodes: readonly OnnxNode[]; co
     const [x, result] = [node.inputs[0]!, node.outputs[0]!];
     const [max, shifted, powers, sum, log] = ['max', 'shifted', 'powers', 'sum', 'log'].map((part) => `${result}.${part}`);
     const step = (operator: string, inputs: readonly string[], output: string): OnnxNode => {
-      const attributes = operator.startsWith('Reduce') ? { keepdims: 1 } : {};
-      return { operator, domain: '', inputs, outputs: [output], attributes };
+      return { operator, domain: '', inputs, outputs: [output], attributes: {} };
     };
     return [
       step('ReduceMax', [x, LAST_AXIS], max!),

@@ -3,6 +3,7 @@ import type { Tensor, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core
 import { tidy } from '../tensor-scope.ts';
 import { batchedProduct } from './batched-product.ts';
 import { type FusedOperation, runFused } from './fused-kernel.ts';
+import { swapped } from './swapped.ts';
 
 /**
  * What a masked score gets added. Large enough that its softmax is exactly 0 in float32, finite so that a
@@ -98,11 +99,6 @@ function scoreGradients(
   const probabilities = attentionProbabilities(query, key, { scale, bias }); // [batch, heads, queries, keys]
   const weighted = tf.mul(probabilities, batchedProduct(dy, value, true)); // [batch, heads, queries, keys]
   return { probabilities, dScores: tf.sub(weighted, tf.mul(probabilities, tf.sum(weighted, -1, true))) };
-}
-
-/** `[batch, heads, rows, columns]` → `[batch, heads, columns, rows]` */
-function swapped(x: Tensor4D): Tensor4D {
-  return tf.transpose(x, [0, 1, 3, 2]);
 }
 
 /** Sums what was broadcast from `shape`. */
