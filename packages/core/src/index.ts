@@ -20,6 +20,7 @@ export * from './parameters.ts';
 export * from './random-weights.ts';
 export * from './random.ts';
 export * from './shapes.ts';
+export * from './similarity.ts';
 export * from './stages.ts';
 export * from './tensor-scope.ts';
 export * from './tokens.ts';

@@ -39,7 +39,7 @@ import {
 import { textNumbers } from './text-input.ts';
 
 /** Raise it when a graph of this package computes something else, or by other operations: engines keep what they prepared. */
-const GRAPH_VERSION = 1;
+const GRAPH_VERSION = 2;
 
 /**
  * Runs the layers on an {@link Engine}, every task as one function. What every user of a checkpoint needs is prepared at

@@ -3,12 +3,10 @@ export type { CaptioningOptions } from './captioning-session.ts';
 export {
   captionLogits,
   type CaptionHeadParams,
-  contrastiveSimilarity,
   matchingLogits,
   projectContrastive,
   type QFormerHeadParams,
   type QFormerTextParams,
-  querySimilarity,
 } from './heads.ts';
 export {
   type QFormerPass,
@@ -46,3 +44,4 @@ export {
   type QFormerParams,
 } from './qformer.ts';
 export { textTensors, withoutImageTokens } from './text-input.ts';
+export { contrastiveSimilarity, querySimilarity } from '@blip2/core';

@@ -1,6 +1,6 @@
 import { ConfigError, tidy } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor1D, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
 import { type AttentionPattern, captionMask, jointMask, textOnlyMask } from './attention-masks.ts';
 import type { QFormerTextParams } from './heads.ts';
 import type { QFormerConfig } from './qformer-config.ts';
@@ -54,8 +54,18 @@ export function runQueryPass(
   { returnAttention }: QFormerPassOptions = {},
 ): QFormerPass {
   return tidy(() => {
-    const hidden = embedQueries(params.inputs, config, image.shape[0]); // [batch, queries, width]
-    return runLayers(params, config, hidden, { queryRows: config.queries, image, returnAttention });
+    // Until they look at an image, the queries are the same for all: a compiler computes that part once for ever.
+    const images = image.shape[0];
+    const hidden = embedQueries(params.inputs, config, returnAttention ? images : 1); // [1 or batch, queries, width]
+    const pass = runLayers(params, config, hidden, { queryRows: config.queries, image, returnAttention });
+    const blind = returnAttention ? 0 : 1 + params.layers.findIndex(({ crossAttention }) => crossAttention !== undefined);
+    const forAll = <X extends Tensor>(x: X, index: number): X =>
+      index < blind ? tf.tile(x, [images, ...x.shape.slice(1).map(() => 1)]) : x;
+    return {
+      ...pass,
+      hiddenStates: pass.hiddenStates.map(forAll), // [batch, queries, width] each
+      keyValues: pass.keyValues.map(({ keys, values }, index) => ({ keys: forAll(keys, index), values: forAll(values, index) })), // [batch, heads, queries, headWidth] each
+    };
   });
 }
 

@@ -1,11 +1,11 @@
-import { gatherRows, IGNORED_LABEL, meanCrossEntropy } from '@blip2/core';
+import { contrastiveSimilarity, gatherRows, IGNORED_LABEL, meanCrossEntropy } from '@blip2/core';
 import { expectNoLeak, readGolden } from '@blip2/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-core/dist/register_all_gradients.js';
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import { namedTensors, withParams } from './__fixtures__/fixture-models.ts';
-import { captionLogits, contrastiveSimilarity, matchingLogits, projectContrastive } from './heads.ts';
+import { captionLogits, matchingLogits, projectContrastive } from './heads.ts';
 import { runCaptionPass, runJointPass, runQueryPass, runTextPass, type TextTensors } from './passes.ts';
 import { normalizeImage, type QFormerParams, sliceRows } from './qformer.ts';
 import type { QFormerConfig } from './qformer-config.ts';

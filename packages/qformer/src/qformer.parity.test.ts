@@ -1,9 +1,8 @@
-import { linear, type TokenBatch } from '@blip2/core';
+import { contrastiveSimilarity, linear, type TokenBatch } from '@blip2/core';
 import { readGolden, TOLERANCE } from '@blip2/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
-import { contrastiveSimilarity } from './heads.ts';
 import { RUNNERS, withParams } from './__fixtures__/fixture-models.ts';
 import { runQueryPass } from './passes.ts';
 

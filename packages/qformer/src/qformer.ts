@@ -149,7 +149,7 @@ export interface LayerOutput {
 /**
  * One layer: self-attention over all rows, cross-attention of the queries, feed-forward of each kind of row.
  *
- * @param hidden - `[batch, rows, width]`, queries first; kept.
+ * @param hidden - `[batch, rows, width]`, queries first; kept. Queries alone may be `[1, …]` until they meet a batch of images.
  * @returns new tensors, the caller's.
  */
 export function qformerLayer(
@@ -186,8 +186,9 @@ export function qformerLayer(
 /**
  * What the queries read from the image; they do not see each other.
  *
- * With an image for each row of the batch, few queries absorb the projections of keys and values. With one image for all rows
- * its keys and values are computed once, and the queries of all rows read them as if they were one long row.
+ * With an image for each row of queries, or with the same queries for all images, few queries absorb the projections of keys and
+ * values. With one image for all rows its keys and values are computed once, and the queries of all rows read them as if they
+ * were one long row.
  */
 function crossAttentionBlock(
   params: QFormerAttentionParams,
@@ -198,13 +199,15 @@ function crossAttentionBlock(
 ): Attended {
   const [batch, count, width] = queries.shape;
   const { heads } = config;
-  if (image.shape[0] === batch && count < width / heads && !returnAttention) {
+  const images = image.shape[0];
+  if (images >= batch && count < width / heads && !returnAttention) {
     const query = linear(params.query, queries); // [batch, queries, width]
-    const read = attendAbsorbed(params, query, image, { heads, scale: scaleOf(config) }); // [batch, queries, width]
-    return { hidden: addRead(params, config, queries, read) }; // [batch, queries, width]
+    const read = attendAbsorbed(params, query, image, { heads, scale: scaleOf(config) }); // [images, queries, width]
+    return { hidden: addRead(params, config, queries, read) }; // [images, queries, width]
   }
+  if (images > batch) return crossAttentionBlock(params, config, tf.tile(queries, [images, 1, 1]), image, returnAttention);
   const keyValues = keyValuesOf(params, config, image); // [images, heads, imageTokens, headWidth]
-  if (image.shape[0] === batch) return attentionBlock(params, config, queries, keyValues, { returnAttention });
+  if (images === batch) return attentionBlock(params, config, queries, keyValues, { returnAttention });
   const joined = tf.reshape(queries, [1, batch * count, width]) as Tensor3D; // [1, batch·queries, width]
   const { hidden, probabilities } = attentionBlock(params, config, joined, keyValues, { returnAttention }); // [1, batch·queries, width], [1, heads, batch·queries, imageTokens]
   const byQuery = probabilities && tf.reshape(probabilities, [heads, batch, count, image.shape[1]]); // [heads, batch, queries, imageTokens]

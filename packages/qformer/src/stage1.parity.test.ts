@@ -1,10 +1,10 @@
-import type { TokenBatch } from '@blip2/core';
+import { contrastiveSimilarity, querySimilarity, type TokenBatch } from '@blip2/core';
 import { readGolden, TOLERANCE } from '@blip2/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import { RUNNERS, withParams } from './__fixtures__/fixture-models.ts';
-import { captionLogits, contrastiveSimilarity, matchingLogits, projectContrastive, querySimilarity } from './heads.ts';
+import { captionLogits, matchingLogits, projectContrastive } from './heads.ts';
 import { runCaptionPass, runJointPass, runQueryPass, runTextPass, type TextTensors } from './passes.ts';
 import { normalizeImage, type QFormerParams, sliceRows } from './qformer.ts';
 import type { QFormerConfig } from './qformer-config.ts';

@@ -86,6 +86,16 @@ describeBackends(() => {
     for (const [index, gradient] of actual.entries()) expect(gradient).toBeAllclose(expected[index]!, 1e-5);
   });
 
+  it('has the same queries for all features', () => {
+    const one = caseOf(sizes);
+    const few = tf.slice(one.query, [0, 0, 0], [1, -1, -1]); // [1, queries, width]
+    const loss = (query: tf.Tensor): tf.Scalar => tf.sum(tf.square(absorbed({ ...one, query: query as tf.Tensor3D })));
+    const repeated = (query: tf.Tensor): tf.Tensor => tf.tile(query, [sizes.batch, 1, 1]);
+    const [actual, expected] = [loss, (query: tf.Tensor) => loss(repeated(query))].map((each) => tf.valueAndGrad(each)(few));
+    expect(actual!.value).toBeAllclose(expected!.value, 1e-5);
+    expect(actual!.grad).toBeAllclose(expected!.grad, 1e-5);
+  });
+
   it('leaves nothing behind but the results', async () => {
     const one = caseOf(sizes);
     const gradient = tf.grad((query) => tf.sum(absorbed({ ...one, query: query as tf.Tensor3D })));

@@ -27,7 +27,7 @@ export interface AbsorbedAttentionOptions {
  * It takes queries/keys + queries/headWidth of the multiplications that projecting every feature takes: 0.62 for the 32
  * queries, 257 image tokens and 64 columns a head of BLIP-2.
  *
- * @param query - `[batch, queries, heads·headWidth]`, projected.
+ * @param query - `[batch, queries, heads·headWidth]`, projected; or `[1, …]`, the same queries for all features.
  * @param features - `[batch, keys, featureWidth]`: what keys and values are made of.
  * @returns `[batch, queries, heads·headWidth]`: what the queries read, heads side by side.
  *
@@ -48,7 +48,7 @@ export function attendAbsorbed(
 }
 
 interface AbsorbedInputs {
-  readonly query: Tensor3D; //                   [batch, queries, heads·headWidth]
+  readonly query: Tensor3D; //                   [batch or 1, queries, heads·headWidth]
   readonly features: Tensor3D; //                [batch, keys, featureWidth]
   readonly keyWeight: Tensor2D; //               [heads·headWidth, featureWidth]
   readonly valueWeight: Tensor2D; //             as keyWeight
@@ -64,7 +64,8 @@ const ABSORBED_ATTENTION: FusedOperation<AbsorbedInputs, AbsorbedAttentionOption
     const { probabilities, seen } = lookUp(inputs, options); // [1, batch, heads·queries, keys], [1, batch, keys, featureWidth]
     const found = regroup(batchedProduct(probabilities, seen), options.heads); // [1, heads, batch·queries, featureWidth]
     const read = batchedProduct(found, byHead(inputs.valueWeight, options.heads), true); // [1, heads, batch·queries, headWidth]
-    return tf.reshape(mergeHeads(read), inputs.query.shape); // [batch, queries, heads·headWidth]
+    const [, queries, width] = inputs.query.shape;
+    return tf.reshape(mergeHeads(read), [inputs.features.shape[0], queries, width]); // [batch, queries, heads·headWidth]
   },
   gradients: (dy, inputs, options) => {
     const { query, features, keyWeight, valueWeight } = inputs;
@@ -74,11 +75,15 @@ const ABSORBED_ATTENTION: FusedOperation<AbsorbedInputs, AbsorbedAttentionOption
       return { ...found, ...scoreGradients(dy as Tensor3D, valueWeight, found, heads) };
     });
     const { asked, sought, seen, probabilities, dRead, dMixed, dScores } = shared;
-    const dSought = (): Tensor4D => regroup(batchedProduct(dScores, seen), heads); // [1, heads, batch·queries, featureWidth]
+    const dSought = (): Tensor4D => {
+      const byImage = batchedProduct(dScores, seen); // [1, batch, heads·queries, featureWidth]
+      const byQuery = sought.shape[1] === byImage.shape[1] ? byImage : tf.sum<Tensor4D>(byImage, 1, true); // [1, batch or 1, heads·queries, featureWidth]
+      return regroup(byQuery, heads); // [1, heads, (batch or 1)·queries, featureWidth]
+    };
     return {
       query: () => {
-        const dAsked = batchedProduct(dSought(), byHead(keyWeight, heads), true); // [1, heads, batch·queries, headWidth]
-        return tf.reshape(tf.mul(mergeHeads(dAsked), scale), query.shape); // [batch, queries, heads·headWidth]
+        const dAsked = batchedProduct(dSought(), byHead(keyWeight, heads), true); // [1, heads, (batch or 1)·queries, headWidth]
+        return tf.reshape(tf.mul(mergeHeads(dAsked), scale), query.shape); // [batch or 1, queries, heads·headWidth]
       },
       features: () => {
         const asKeys = batchedProduct(swapped(dScores), sought); // [1, batch, keys, featureWidth]
@@ -97,16 +102,16 @@ const ABSORBED_ATTENTION: FusedOperation<AbsorbedInputs, AbsorbedAttentionOption
 
 /** The attention before anything is read. */
 interface LookUp {
-  readonly asked: Tensor4D; //                   [1, heads, batch·queries, headWidth]
-  readonly sought: Tensor4D; //                  [1, batch, heads·queries, featureWidth]
+  readonly asked: Tensor4D; //                   [1, heads, (batch or 1)·queries, headWidth]
+  readonly sought: Tensor4D; //                  [1, batch or 1, heads·queries, featureWidth]
   readonly seen: Tensor4D; //                    [1, batch, keys, featureWidth]
   readonly probabilities: Tensor4D; //           [1, batch, heads·queries, keys]
 }
 
 /** All queries of a batch meet one projection, head by head; then all heads of an image meet its features. */
 function lookUp({ query, features, keyWeight }: AbsorbedInputs, { heads, scale }: AbsorbedAttentionOptions): LookUp {
-  const asked = splitHeads(joinBatch(tf.mul(query, scale)), heads); // [1, heads, batch·queries, headWidth]
-  const sought = regroup(batchedProduct(asked, byHead(keyWeight, heads)), query.shape[0]); // [1, batch, heads·queries, featureWidth]
+  const asked = splitHeads(joinBatch(tf.mul(query, scale)), heads); // [1, heads, (batch or 1)·queries, headWidth]
+  const sought = regroup(batchedProduct(asked, byHead(keyWeight, heads)), query.shape[0]); // [1, batch or 1, heads·queries, featureWidth]
   const seen = tf.expandDims<Tensor4D>(features, 0); // [1, batch, keys, featureWidth]
   const probabilities = tf.softmax(batchedProduct(sought, seen, true), -1); // [1, batch, heads·queries, keys]
   return { asked, sought, seen, probabilities };
