@@ -12,6 +12,7 @@ const LIMITS = {
   'generation/index': '4.5 kB',
   'vision-encoder/index': '17.6 kB',
   'qformer/index': '22.2 kB',
+  'losses/index': '3.2 kB',
   'llm-adapters/index': '40.7 kB',
   'compiler/index': '30.2 kB',
   'compiler/node': '42.4 kB',

@@ -141,7 +141,7 @@ describe('functions for an engine', () => {
     await doAll(qformer, 2, 3, 4);
     expect(new Set(seen.map((one) => JSON.stringify(one))).size).toBe(seen.length);
     expect(seen[0]).toEqual({
-      identity: { package: '@blip2/qformer', version: 1, name: 'image', config: stage1, layers: expect.any(Number) },
+      identity: { package: '@blip2/qformer', version: 2, name: 'image', config: stage1, layers: expect.any(Number) },
       quantize: 'never',
     });
   });
