@@ -88,6 +88,12 @@ describe('our side', () => {
     120_000,
   );
 
+  it('knows comparisons by name, and several by how their names begin', () => {
+    const namesOf = (text: string): string[] => planComparisons(settings, [text]).map(({ name }) => name);
+    expect(namesOf('qformer-train-step')).toEqual(['qformer-train-step']);
+    expect(namesOf('qformer-train-step-')).toEqual(['qformer-train-step-eager', 'qformer-train-step-tfjs']);
+  });
+
   it('says which formats an engine lacks', async () => {
     const [comparison] = planComparisons({ ...settings, engine: 'eager' }, ['memory-int8']);
     await expect(measure(await comparison!.plan(), { sides: 'ours' })).rejects.toThrow(/got int8, expected fp32/);

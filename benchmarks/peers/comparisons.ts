@@ -150,7 +150,9 @@ const PLANS: readonly Plan[] = [
  * @param only - Names, or beginnings of names. @default all
  */
 export function planComparisons(settings: ComparisonSettings, only: readonly string[] = []): PlannedComparison[] {
-  const wanted = PLANS.filter(({ name }) => only.length === 0 || only.some((start) => name.startsWith(start)));
+  const isAsked = (name: string): boolean =>
+    only.some((text) => (COMPARISON_NAMES.includes(text) ? name === text : name.startsWith(text)));
+  const wanted = PLANS.filter(({ name }) => only.length === 0 || isAsked(name));
   return wanted.map((plan) => ({ name: plan.name, plan: () => complete(plan, settings) }));
 }
 

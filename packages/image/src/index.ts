@@ -1,3 +1,4 @@
+export * from './augment.ts';
 export { DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS, type DecodeImageOptions } from './decode-options.ts';
 export { type ImageFormat, type ImageHeader, readImageHeader } from './image-header.ts';
 export * from './image-processor.ts';
