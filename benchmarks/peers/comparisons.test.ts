@@ -43,7 +43,6 @@ it('names what is compared', () => {
     'flan-t5-xl-decode-beam5',
     'qformer-train-step',
     'qformer-train-step-eager',
-    'qformer-train-step-tfjs',
     'start-itm-vit-g',
     'memory-fp32',
     'memory-int8',
@@ -71,27 +70,20 @@ describe('our side', () => {
     if (outputs !== undefined) expect(outputs.oursAgainstReference!.cosine.min).toBeGreaterThan(0.999);
   });
 
-  it.each([
-    { name: 'qformer-train-step-eager', kind: 'eager' },
-    { name: 'qformer-train-step-tfjs', kind: 'plain' },
-  ])(
-    '$name: both sides have the losses of an untrained model',
-    async ({ name: plan, kind }) => {
-      const { ours, peer } = await measure(await planned(plan));
-      expect(ours!.name).toBe('blip2.js compiled fp32');
-      expect(peer!.name).toBe(`blip2.js ${kind} fp32`);
-      for (const [name, value] of Object.entries(peer!.values!)) expect(ours!.values![name]).toBeCloseTo(value, 5);
-      expect(ours!.values!['contrast']).toBeCloseTo(Math.log(8), 2);
-      expect(ours!.values!['matching']).toBeCloseTo(Math.log(2), 1);
-      expect(ours!.values!['captioning']).toBeCloseTo(Math.log(30_523), 0);
-    },
-    120_000,
-  );
+  it('trains: compiled and eager steps have the losses of an untrained model', async () => {
+    const { ours, peer } = await measure(await planned('qformer-train-step-eager'));
+    expect(ours!.name).toBe('blip2.js compiled fp32');
+    expect(peer!.name).toBe('blip2.js eager fp32');
+    for (const [name, value] of Object.entries(peer!.values!)) expect(ours!.values![name]).toBeCloseTo(value, 5);
+    expect(ours!.values!['contrast']).toBeCloseTo(Math.log(8), 2);
+    expect(ours!.values!['matching']).toBeCloseTo(Math.log(2), 1);
+    expect(ours!.values!['captioning']).toBeCloseTo(Math.log(30_523), 0);
+  }, 120_000);
 
   it('knows comparisons by name, and several by how their names begin', () => {
     const namesOf = (text: string): string[] => planComparisons(settings, [text]).map(({ name }) => name);
     expect(namesOf('qformer-train-step')).toEqual(['qformer-train-step']);
-    expect(namesOf('qformer-train-step-')).toEqual(['qformer-train-step-eager', 'qformer-train-step-tfjs']);
+    expect(namesOf('qformer-train')).toEqual(['qformer-train-step', 'qformer-train-step-eager']);
   });
 
   it('says which formats an engine lacks', async () => {

@@ -1,5 +1,5 @@
 /**
- * Our side of a comparison: a process that answers the requests of `protocol.ts`. `node our-side.ts [compiled|eager|plain]`.
+ * Our side of a comparison: a process that answers the requests of `protocol.ts`. `node our-side.ts [compiled|eager]`.
  *
  * Packages come from their sources, whose types Node strips at each start; a compile cache keeps the result, as a
  * built package would have none to strip.
@@ -11,7 +11,7 @@ import process from 'node:process';
 import { createInterface } from 'node:readline';
 import { InputError } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
-import { createEngine, type OurEngine, setBackend } from './engine.ts';
+import { createEngine, type OurEngine } from './engine.ts';
 import { type LoadedTask, loadDecode, loadEncodeImage, loadEncodeQueries, loadMatch } from './our-tasks.ts';
 import type { MemoryAnswer, OutputAnswer, RunAnswer, SideDescription, SideRequest, Task } from './protocol.ts';
 
@@ -47,7 +47,7 @@ function answer(
 }
 
 async function load(task: Task): Promise<SideDescription> {
-  await setBackend(kind);
+  await tf.setBackend('wasm');
   loaded = await loadTask(task);
   const require = createRequire(import.meta.url);
   const runtime = kind === 'compiled' ? 'onnxruntime-node' : '@tensorflow/tfjs-backend-wasm';

@@ -26,7 +26,7 @@ export interface TrainingInputs {
 export async function loadTraining(kind: OurEngine, task: Extract<Task, { readonly kind: 'train' }>): Promise<LoadedTask> {
   const inputs = await readTraining(task);
   try {
-    return await (kind === 'compiled' ? loadCompiledTraining(inputs, task) : loadEagerTraining(inputs));
+    return await (kind === 'eager' ? loadEagerTraining(inputs) : loadCompiledTraining(inputs, task));
   } finally {
     inputs.close();
   }
