@@ -56,11 +56,12 @@ export function runQueryPass(
   return tidy(() => {
     // Until they look at an image, the queries are the same for all: a compiler computes that part once for ever.
     const images = image.shape[0];
-    const hidden = embedQueries(params.inputs, config, returnAttention ? images : 1); // [1 or batch, queries, width]
+    const looking = params.layers.findIndex(({ crossAttention }) => crossAttention !== undefined);
+    const isShared = !returnAttention && looking !== -1;
+    const hidden = embedQueries(params.inputs, config, isShared ? 1 : images); // [1 or batch, queries, width]
     const pass = runLayers(params, config, hidden, { queryRows: config.queries, image, returnAttention });
-    const blind = returnAttention ? 0 : 1 + params.layers.findIndex(({ crossAttention }) => crossAttention !== undefined);
     const forAll = <X extends Tensor>(x: X, index: number): X =>
-      index < blind ? tf.tile(x, [images, ...x.shape.slice(1).map(() => 1)]) : x;
+      isShared && index <= looking ? tf.tile(x, [images, ...x.shape.slice(1).map(() => 1)]) : x;
     return {
       ...pass,
       hiddenStates: pass.hiddenStates.map(forAll), // [batch, queries, width] each
