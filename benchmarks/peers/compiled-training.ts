@@ -1,12 +1,13 @@
 import { compileTrainingStep } from '@blip2/compiler/node';
 import type { Described, TensorSpec } from '@blip2/core';
+import { contrastiveLoss } from '@blip2/losses';
 import type { CaptionHeadParams, QFormerConfig, QFormerParams, QFormerTextParams } from '@blip2/qformer';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import { compilerSettings } from './engine.ts';
 import type { LoadedTask } from './our-tasks.ts';
 import type { Task } from './protocol.ts';
-import { ADAMW, captionLoss, contrastLoss, encodeStageOne, matchingLoss, type StageOneBatch } from './stage-one.ts';
+import { ADAMW, allPairsLoss, captionLoss, encodeStageOne, type StageOneBatch } from './stage-one.ts';
 import type { TrainingInputs } from './training.ts';
 
 /** Parameters without the matrix of the caption head, which is the table of words. */
@@ -42,9 +43,9 @@ function stageOneLoss(live: UntiedParams, config: QFormerConfig, batch: StageOne
   const decoder = { weight: words, bias: captionHead.decoder.bias };
   const params: QFormerParams = { ...live, text: { ...live.text, captionHead: { ...captionHead, decoder } } };
   const { vision, texts, keyValues } = encodeStageOne(params, config, batch);
-  const contrast = contrastLoss(vision, texts, params.heads.temperature!);
+  const { loss: contrast } = contrastiveLoss({ images: vision, texts }, params.heads.temperature!);
   const captioning = captionLoss(params, config, keyValues, batch.text);
-  const matching = matchingLoss(params, config, batch);
+  const matching = allPairsLoss(params, config, batch);
   return { loss: tf.addN([contrast, captioning, matching]) as Scalar, contrast, captioning, matching };
 }
 

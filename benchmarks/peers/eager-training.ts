@@ -1,9 +1,10 @@
 import { materialize, sizeOf } from '@blip2/core';
+import { contrastiveLoss } from '@blip2/losses';
 import { normalizeImage, type QFormerConfig, type QFormerParams } from '@blip2/qformer';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 import type { LoadedTask } from './our-tasks.ts';
-import { ADAMW, captionLoss, contrastLoss, encodeStageOne, nextRows, pairLoss, type StageOneBatch } from './stage-one.ts';
+import { ADAMW, captionLoss, encodeStageOne, nextRows, pairLoss, type StageOneBatch } from './stage-one.ts';
 import type { TrainingInputs } from './training.ts';
 
 /** A parameter in training. Gradient and moments stay out of the wasm heap, which they would fill. */
@@ -61,11 +62,12 @@ function addContrastAndCaptioning(params: QFormerParams, config: QFormerConfig, 
     };
   });
   const temperature = params.heads.temperature!;
-  const slopes = tf.grads((vision, texts) => contrastLoss(vision as Tensor3D, texts as Tensor2D, temperature));
+  const contrastOf = (images: Tensor3D, texts: Tensor2D): Scalar => contrastiveLoss({ images, texts }, temperature).loss;
+  const slopes = tf.grads((vision, texts) => contrastOf(vision as Tensor3D, texts as Tensor2D));
   const [visionSlope, textSlope] = slopes([encoded.vision, encoded.texts]) as [Tensor3D, Tensor2D];
   // The temperature is the one parameter that the features do not hide.
   add(() => {
-    const contrast = contrastLoss(encoded.vision, encoded.texts, temperature);
+    const contrast = contrastOf(encoded.vision, encoded.texts);
     return { loss: contrast, values: { contrast } };
   });
   const words = countOf(batch);

@@ -1,7 +1,7 @@
-import { meanCrossEntropy, tidy } from '@blip2/core';
+import { tidy } from '@blip2/core';
+import { captioningLoss, captionTargets, matchingLabels, matchingLoss } from '@blip2/losses';
 import {
   captionLogits,
-  contrastiveSimilarity,
   matchingLogits,
   normalizeImage,
   projectContrastive,
@@ -33,9 +33,6 @@ export interface StageOneBatch {
 /** Source: BLIP-2 (arXiv 2301.12597), section 4.1. */
 export const ADAMW = { learningRate: 1e-4, betas: [0.9, 0.98], epsilon: 1e-8, weightDecay: 0.05 } as const;
 
-/** Source: LAVIS, `label_smoothing` of contrast and captioning. */
-const LABEL_SMOOTHING = 0.1;
-
 /** What contrast compares, and what captioning continues. */
 export interface StageOneFeatures {
   readonly vision: Tensor3D; //                  [batch, queries, contrastiveWidth], L2-normalised
@@ -62,17 +59,6 @@ export function encodeStageOne(
   });
 }
 
-/** Contrast of every image with every text, and the other way round. @param temperature - A scalar. */
-export function contrastLoss(vision: Tensor3D, texts: Tensor2D, temperature: Scalar): Scalar {
-  return tidy(() => {
-    const similarity = tf.div(contrastiveSimilarity(vision, texts), temperature) as Tensor2D; // [images, texts]
-    const labels = tf.range(0, texts.shape[0], 1, 'int32');
-    const toTexts = meanCrossEntropy(similarity, labels, { labelSmoothing: LABEL_SMOOTHING });
-    const toImages = meanCrossEntropy(tf.transpose(similarity), labels, { labelSmoothing: LABEL_SMOOTHING });
-    return tf.div(tf.add(toTexts, toImages), 2);
-  });
-}
-
 /** Next-word loss of the texts, each after its image: the mean over all words that are no padding. */
 export function captionLoss(
   params: QFormerParams,
@@ -80,20 +66,13 @@ export function captionLoss(
   queryKeyValues: QFormerPass['keyValues'],
   { ids, mask }: TextTensors,
 ): Scalar {
-  const [batch, tokens] = ids.shape;
-  const begin = tf.tile(tf.tensor2d([[config.beginCaptionTokenId]], [1, 1], 'int32'), [batch, 1]); // [batch, 1]
-  const following = tf.slice(ids, [0, 1], [batch, tokens - 1]); // [batch, tokens − 1]
-  const words = tf.concat([begin, following], 1); // [batch, tokens], [DEC] in the place of [CLS]
-  const { output } = runCaptionPass(params, config, queryKeyValues, { ids: words, mask }); // [batch, tokens, width]
-  const predicting = tf.slice(output, [0, 0, 0], [batch, tokens - 1, config.width]); // [batch, tokens − 1, width]
-  const logits = captionLogits(params.text!.captionHead!, config, predicting); // [batch, tokens − 1, vocab]
-  const labels = tf.reshape(following, [-1]) as Tensor1D; // [batch · (tokens − 1)]
-  const rows = tf.reshape(logits, [-1, config.vocabSize]) as Tensor2D; // [batch · (tokens − 1), vocab]
-  return meanCrossEntropy(rows, labels, { labelSmoothing: LABEL_SMOOTHING, ignoreIndex: config.padTokenId });
+  const { inputs, labels } = captionTargets(ids, { begin: config.beginCaptionTokenId, pad: config.padTokenId }); // [batch, tokens] each
+  const { output } = runCaptionPass(params, config, queryKeyValues, { ids: inputs, mask }); // [batch, tokens, width]
+  return captioningLoss(captionLogits(params.text!.captionHead!, config, output), labels); // from [batch, tokens, vocab]
 }
 
 /** Images and texts that belong together come first, then each text with another image, then each image with another text. */
-export function matchingLoss(params: QFormerParams, config: QFormerConfig, { features, text }: StageOneBatch): Scalar {
+export function allPairsLoss(params: QFormerParams, config: QFormerConfig, { features, text }: StageOneBatch): Scalar {
   return tidy(() => {
     const image = normalizeImage(params.inputs, config, features); // [batch, imageTokens, imageFeatureWidth]
     const images = tf.concat([image, nextRows(image), image], 0); // [3·batch, imageTokens, imageFeatureWidth]
@@ -101,8 +80,7 @@ export function matchingLoss(params: QFormerParams, config: QFormerConfig, { fea
       ids: tf.concat([text.ids, text.ids, nextRows(text.ids)], 0), // [3·batch, tokens]
       mask: tf.concat([text.mask, text.mask, nextRows(text.mask)], 0), // [3·batch, tokens]
     };
-    const labels = [1, 0, 0].map((label) => tf.tile(tf.tensor1d([label], 'int32'), [image.shape[0]])); // [batch] each
-    return pairLoss(params, config, images, texts, tf.concat(labels, 0));
+    return pairLoss(params, config, images, texts, matchingLabels(image.shape[0]));
   });
 }
 
@@ -122,7 +100,7 @@ export function pairLoss(
   return tidy(() => {
     const { output } = runJointPass(params, config, image, text, 'bidirectional'); // [pairs, queries + tokens, width]
     const queries = tf.slice(output, [0, 0, 0], [-1, config.queries, -1]); // [pairs, queries, width]
-    return meanCrossEntropy(matchingLogits(params.heads.matching!, queries), labels); // [pairs, 2]
+    return matchingLoss(matchingLogits(params.heads.matching!, queries), labels); // from [pairs, 2]
   });
 }
 

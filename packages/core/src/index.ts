@@ -1,6 +1,7 @@
 export * from './abort-and-progress.ts';
 export * from './axis-expressions.ts';
 export * from './checkpoint-json.ts';
+export * from './clip-normalization.ts';
 export * from './describe-only.ts';
 export * from './engine.ts';
 export * from './engine-functions.ts';

@@ -1,4 +1,4 @@
-import { ConfigError } from '@blip2/core';
+import { CLIP_MEAN, CLIP_STANDARD_DEVIATION, ConfigError } from '@blip2/core';
 import { flag, positive, size as side } from '@blip2/core/config';
 import * as z from 'zod/mini';
 import type { ImageSize } from './rgb-image.ts';
@@ -22,10 +22,6 @@ export interface ImageProcessor {
   /** Divides at the end; ones for none. */
   readonly standardDeviation: RgbTriple;
 }
-
-/** Mean and standard deviation of the data CLIP was trained on. Source: the published `preprocessor_config.json` files. */
-const CLIP_MEAN: RgbTriple = [0.48145466, 0.4578275, 0.40821073];
-const CLIP_STANDARD_DEVIATION: RgbTriple = [0.26862954, 0.26130258, 0.27577711];
 
 /** As the files write 1/255. */
 const RESCALE_FACTOR = 0.00392156862745098;

@@ -1,8 +1,4 @@
-import { type HostTensor, type Random, seededRandom } from '@blip2/core';
-
-/** Means and deviations of CLIP's training images, with which all encoders of BLIP-2 normalise. Source: CLIP (arXiv 2103.00020), its `clip.py`. */
-const MEAN = [0.48145466, 0.4578275, 0.40821073] as const;
-const DEVIATION = [0.26862954, 0.26130258, 0.27577711] as const;
+import { CLIP_MEAN, CLIP_STANDARD_DEVIATION, type HostTensor, type Random, seededRandom } from '@blip2/core';
 
 /** Values from 0 to 1, `[size, size, 3]`, to be painted over. */
 type Picture = Float32Array<ArrayBuffer>;
@@ -30,7 +26,8 @@ export function calibrationImages(imageSize: number): HostTensor {
   for (const [index, picture] of pictures.entries()) {
     for (let place = 0; place < length; place++) {
       const channel = place % 3;
-      data[index * length + place] = (Math.min(1, Math.max(0, picture[place]!)) - MEAN[channel]!) / DEVIATION[channel]!;
+      data[index * length + place] =
+        (Math.min(1, Math.max(0, picture[place]!)) - CLIP_MEAN[channel]!) / CLIP_STANDARD_DEVIATION[channel]!;
     }
   }
   return { shape: [pictures.length, imageSize, imageSize, 3], data };

@@ -1,3 +1,4 @@
+import { CLIP_MEAN, CLIP_STANDARD_DEVIATION } from '@blip2/core';
 import * as z from 'zod/mini';
 import {
   completed,
@@ -95,10 +96,6 @@ const sizeSchema = z.union(
 );
 const cropSchema = z.union([count, rectangle], 'expected pixels, or an object with height and width');
 
-/** OpenAI's statistics of the images CLIP was trained on. Source: transformers, `OPENAI_CLIP_MEAN`, `OPENAI_CLIP_STD`. */
-const CLIP_MEAN: [number, number, number] = [0.48145466, 0.4578275, 0.40821073];
-const CLIP_STD: [number, number, number] = [0.26862954, 0.26130258, 0.27577711];
-
 const preprocessorConfigSchema: Schema<PreprocessorConfigJson> = completed(
   z.looseObject({
     image_processor_type: withDefault(z.string(), 'BlipImageProcessor'),
@@ -111,8 +108,8 @@ const preprocessorConfigSchema: Schema<PreprocessorConfigJson> = completed(
     do_rescale: withDefault(z.boolean(), true),
     rescale_factor: withDefault(z.number(), 1 / 255),
     do_normalize: withDefault(z.boolean(), true),
-    image_mean: withDefault(channels, CLIP_MEAN),
-    image_std: withDefault(channels, CLIP_STD),
+    image_mean: withDefault(channels, [...CLIP_MEAN] as [number, number, number]),
+    image_std: withDefault(channels, [...CLIP_STANDARD_DEVIATION] as [number, number, number]),
   }),
   (config) => {
     const isClip = config.image_processor_type.startsWith('CLIP');

@@ -30,7 +30,7 @@ interface Entry extends FunctionRecord {
 }
 
 /**
- * Compiled graphs in a folder, one folder each: `<cache>/graphs-2/<key>/model.onnx` and `entry.json`. A second start skips tracing and graph
+ * Compiled graphs in a folder, one folder each: `<cache>/graphs-<format>/<key>/model.onnx` and `entry.json`. A second start skips tracing and graph
  * optimisation. Entries are written beside their place and renamed into it; one that is damaged, or whose files of weights have
  * changed, counts as missing and is written again.
  */

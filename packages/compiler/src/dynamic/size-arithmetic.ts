@@ -1,5 +1,6 @@
 import { type AxisExpression, axisNames, ConfigError } from '@blip2/core';
 import { ONNX_TYPE_CODES, type OnnxAttribute, type OnnxInitializer, type OnnxNode, type OnnxType } from '../onnx/graph.ts';
+import { int64Constant } from '../onnx/parts.ts';
 import type { DeclaredInput } from './merge-traces.ts';
 import { axisText } from './solve-sizes.ts';
 
@@ -95,8 +96,7 @@ export class SizeArithmetic {
   #whole(values: readonly number[]): string {
     return this.#once(`whole ${values.join()}`, () => {
       const name = `size_constant_${this.constants.length}`;
-      const bytes = new Uint8Array(BigInt64Array.from(values, (value) => BigInt(value)).buffer);
-      this.constants.push({ name, type: 'int64', shape: [values.length], bytes });
+      this.constants.push(int64Constant(name, values));
       return name;
     });
   }

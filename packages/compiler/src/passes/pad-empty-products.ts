@@ -1,4 +1,5 @@
 import type { OnnxGraph, OnnxInitializer, OnnxNode } from '../onnx/graph.ts';
+import { int64Constant, simpleNode } from '../onnx/parts.ts';
 
 /** As many as kernels read at a time, so that factors whose length was a multiple of it keep their fast ones. */
 const PADDING = 4;
@@ -14,12 +15,12 @@ export function padEmptyProducts(graph: OnnxGraph): OnnxGraph {
     const name = `${PADDING} zeros behind axis ${axis} of ${rank}`;
     constants.set(
       name,
-      int64(
+      int64Constant(
         name,
         Array.from({ length: 2 * rank }, (_, index) => (index === rank + axis ? PADDING : 0)),
       ),
     );
-    return { operator: 'Pad', domain: '', inputs: [input, name], outputs: [output], attributes: {} };
+    return simpleNode('Pad', [input, name], output);
   };
   const nodes = graph.nodes.flatMap((node): OnnxNode[] => {
     if (node.operator !== 'MatMul' || node.product?.inner !== 0) return [node];
@@ -29,9 +30,4 @@ export function padEmptyProducts(graph: OnnxGraph): OnnxGraph {
     return [pad(a, left, left - 1, padded[0]), pad(b, right, right - 2, padded[1]), { ...node, inputs: padded }];
   });
   return { ...graph, nodes, initializers: [...graph.initializers, ...constants.values()] };
-}
-
-function int64(name: string, values: readonly number[]): OnnxInitializer {
-  const bytes = new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
-  return { name, type: 'int64', shape: [values.length], bytes };
 }

@@ -1,4 +1,5 @@
 import type { OnnxGraph, OnnxInitializer, OnnxNode } from '../onnx/graph.ts';
+import { int64Constant, simpleNode } from '../onnx/parts.ts';
 import { padEmptyProducts } from './pad-empty-products.ts';
 
 /** What names of nodes begin with that shall stay on the processor; ONNX Runtime wants every name once. */
@@ -61,18 +62,14 @@ function decomposeLogSoftmax(graph: OnnxGraph): { nodes: readonly OnnxNode[]; co
     isThere = true;
     const [x, result] = [node.inputs[0]!, node.outputs[0]!];
     const [max, shifted, powers, sum, log] = ['max', 'shifted', 'powers', 'sum', 'log'].map((part) => `${result}.${part}`);
-    const step = (operator: string, inputs: readonly string[], output: string): OnnxNode => {
-      return { operator, domain: '', inputs, outputs: [output], attributes: {} };
-    };
     return [
-      step('ReduceMax', [x, LAST_AXIS], max!),
-      step('Sub', [x, max!], shifted!),
-      step('Exp', [shifted!], powers!),
-      step('ReduceSum', [powers!, LAST_AXIS], sum!),
-      step('Log', [sum!], log!),
-      step('Sub', [shifted!, log!], result),
+      simpleNode('ReduceMax', [x, LAST_AXIS], max!),
+      simpleNode('Sub', [x, max!], shifted!),
+      simpleNode('Exp', [shifted!], powers!),
+      simpleNode('ReduceSum', [powers!, LAST_AXIS], sum!),
+      simpleNode('Log', [sum!], log!),
+      simpleNode('Sub', [shifted!, log!], result),
     ];
   });
-  const axis = { name: LAST_AXIS, type: 'int64', shape: [1], bytes: new Uint8Array(BigInt64Array.of(-1n).buffer) } as const;
-  return { nodes, constants: isThere ? [axis] : [] };
+  return { nodes, constants: isThere ? [int64Constant(LAST_AXIS, [-1])] : [] };
 }

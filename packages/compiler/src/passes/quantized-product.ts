@@ -1,4 +1,5 @@
 import type { OnnxInitializer, OnnxNode } from '../onnx/graph.ts';
+import { int64Constant, simpleNode } from '../onnx/parts.ts';
 import type { WeightForm } from '../weights/weight-store.ts';
 
 /** A form in which a matrix product takes a quantised weight. */
@@ -34,7 +35,7 @@ export class Activations {
     const [name, magnitudes] = [`${x}.rows`, `${x}.magnitudes`];
     if (this.#known.has(name)) return { name, magnitudes, nodes: [] };
     if (this.#known.size === 0) {
-      this.constants.push({ name: LAST_AXIS, type: 'int64', shape: [1], bytes: new Uint8Array(BigInt64Array.of(-1n).buffer) });
+      this.constants.push(int64Constant(LAST_AXIS, [-1]));
       this.#constant(LEAST, [2 ** -126]);
     }
     this.#known.add(name);
@@ -58,10 +59,6 @@ export class Activations {
 /** Names of constants; traced names have numbers. */
 const LAST_AXIS = 'rows.axis';
 const LEAST = 'rows.least';
-
-function simpleNode(operator: string, inputs: readonly string[], output: string): OnnxNode {
-  return { operator, domain: '', inputs, outputs: [output], attributes: {} };
-}
 
 /** Names of a quantised product's operands and result. */
 export interface ProductOperands {
