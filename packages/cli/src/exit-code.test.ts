@@ -1,6 +1,7 @@
 import {
   CheckpointError,
   ConfigError,
+  DatasetError,
   DisposedError,
   DownloadError,
   ImageError,
@@ -18,6 +19,7 @@ it.each<[Error, number]>([
   [new ConfigError('x'), 2],
   [new WeightsError('x'), 2],
   [new CheckpointError('x', 'file'), 2],
+  [new DatasetError('x', 'file'), 2],
   [new ResourceError('x'), 2],
   [new DownloadError('not found', 'url', 404), 2],
   [new DownloadError('not in the cache, and offline', 'url'), 2],

@@ -10,6 +10,7 @@ export function exitCodeOf(error: unknown): ExitCode {
     case 'config':
     case 'weights':
     case 'checkpoint':
+    case 'dataset':
     case 'image':
     case 'input':
     case 'resources':

@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'config'
   | 'weights'
   | 'checkpoint'
+  | 'dataset'
   | 'download'
   | 'image'
   | 'input'
@@ -25,6 +26,7 @@ const NAMES: Readonly<Record<ErrorCode, string>> = {
   config: 'ConfigError',
   weights: 'WeightsError',
   checkpoint: 'CheckpointError',
+  dataset: 'DatasetError',
   download: 'DownloadError',
   image: 'ImageError',
   input: 'InputError',
@@ -109,6 +111,20 @@ export class CheckpointError extends Blip2Error {
 
   static override isInstance(error: unknown): error is CheckpointError {
     return errorCode(error) === 'checkpoint';
+  }
+}
+
+/** A file of a data set is missing, broken, or not in the format that was asked for. */
+export class DatasetError extends Blip2Error {
+  readonly file: string;
+
+  constructor(message: string, file: string, options?: ErrorOptions) {
+    super('dataset', message, options);
+    this.file = file;
+  }
+
+  static override isInstance(error: unknown): error is DatasetError {
+    return errorCode(error) === 'dataset';
   }
 }
 
