@@ -11,7 +11,16 @@ export {
   type QuantizationReport,
   summarizeReport,
 } from './quantize/report.ts';
-export { adamW, type AdamWOptions, type AdamWState, type AdamWStep, adamWSchedule } from './training/adamw.ts';
+export {
+  adamW,
+  adamWFactors,
+  type AdamWFactors,
+  type AdamWGroup,
+  type AdamWOptions,
+  adamWSchedule,
+  type AdamWState,
+  type AdamWStep,
+} from './training/adamw.ts';
 export { type LossAndMetrics, type LossFunction, type OptimizerOptions, trainingFunction } from './training/training-function.ts';
 export {
   compileTrainingStepFor,

@@ -53,12 +53,44 @@ export function adamWSchedule(
   return { rate: (learningRate * root) / (1 - first ** count), epsilon: epsilon * root, decay: 1 - learningRate * weightDecay };
 }
 
+/** The numbers of a step as the update multiplies with them; see {@link adamWFactors}. */
+export interface AdamWFactors extends AdamWStep {
+  /** β₁ and β₂: how much of a moment stays. */
+  readonly kept: readonly [first: Scalar, second: Scalar];
+  /** 1 − β₁ and 1 − β₂: how much is added to it. */
+  readonly added: readonly [first: Scalar, second: Scalar];
+}
+
+/**
+ * The factors of a step that is taken, or of one that changes nothing: with gradients of 0, parameters and moments stay to the bit.
+ *
+ * @param isTaken - A boolean scalar.
+ */
+export function adamWFactors(step: AdamWStep, { betas }: Required<AdamWOptions>, isTaken: Tensor): AdamWFactors {
+  const orElse = (value: Scalar | number, otherwise: number): Scalar => tf.where(isTaken, value, otherwise) as Scalar;
+  const [first, second] = betas;
+  return {
+    rate: orElse(step.rate, 0),
+    epsilon: step.epsilon,
+    decay: orElse(step.decay, 1),
+    kept: [orElse(first, 1), orElse(second, 1)],
+    added: [orElse(1 - first, 0), orElse(1 - second, 0)],
+  };
+}
+
+/** How a parameter differs from others. */
+export interface AdamWGroup {
+  /** Whether it loses weight; norms and biases usually do not. */
+  readonly decays: boolean;
+  /** What its learning rate is multiplied with, in the decay too. */
+  readonly rateScale: number;
+}
+
 /**
  * One step of AdamW for one parameter.
  *
  * @param gradient - Before clipping.
  * @param clip - What the gradient is multiplied with: 1, or less where the norm of all gradients is too large.
- * @param decays - Whether the parameter loses weight; norms and biases usually do not.
  * @returns new tensors, the caller's.
  *
  * Source: Decoupled weight decay regularization (arXiv 1711.05101), algorithm 2; `torch.optim.AdamW`.
@@ -67,14 +99,13 @@ export function adamW(
   { parameter, first, second }: AdamWState,
   gradient: Tensor,
   clip: Scalar,
-  step: AdamWStep,
-  { betas }: Required<AdamWOptions>,
-  decays: boolean,
+  { rate, epsilon, decay, kept, added }: AdamWFactors,
+  { decays, rateScale }: AdamWGroup,
 ): AdamWState {
-  const [beta1, beta2] = betas;
-  const nextFirst = tf.add(tf.mul(first, beta1), tf.mul(gradient, tf.mul(clip, 1 - beta1)));
-  const nextSecond = tf.add(tf.mul(second, beta2), tf.mul(tf.square(gradient), tf.mul(tf.square(clip), 1 - beta2)));
-  const change = tf.mul(tf.div(nextFirst, tf.add(tf.sqrt(nextSecond), step.epsilon)), step.rate);
-  const kept = decays ? tf.mul(parameter, step.decay) : parameter;
-  return { parameter: tf.sub(kept, change), first: nextFirst, second: nextSecond };
+  const nextFirst = tf.add(tf.mul(first, kept[0]), tf.mul(gradient, tf.mul(clip, added[0])));
+  const nextSecond = tf.add(tf.mul(second, kept[1]), tf.mul(tf.square(gradient), tf.mul(tf.square(clip), added[1])));
+  const ownRate = rateScale === 1 ? rate : tf.mul(rate, rateScale);
+  const ownDecay = rateScale === 1 ? decay : tf.sub(1, tf.mul(tf.sub(1, decay), rateScale));
+  const change = tf.mul(tf.div(nextFirst, tf.add(tf.sqrt(nextSecond), epsilon)), ownRate);
+  return { parameter: tf.sub(decays ? tf.mul(parameter, ownDecay) : parameter, change), first: nextFirst, second: nextSecond };
 }

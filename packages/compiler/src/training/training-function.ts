@@ -2,7 +2,7 @@ import { InputError } from '@blip2/core';
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
 import { flattenTree, mapTree } from '../tree.ts';
-import { adamW, adamWDefaults, type AdamWOptions, type AdamWStep } from './adamw.ts';
+import { adamW, adamWDefaults, adamWFactors, type AdamWOptions, type AdamWStep } from './adamw.ts';
 
 /** What a loss function returns: the loss, and other scalars to report. */
 export interface LossAndMetrics {
@@ -19,6 +19,8 @@ export interface OptimizerOptions extends AdamWOptions {
   readonly clipNorm?: number;
   /** Which parameters lose weight. @default those of two axes and more: not biases, not norms */
   readonly decays?: (path: string, shape: readonly number[]) => boolean;
+  /** What the learning rate of a parameter is multiplied with: less in lower layers, where a model is fine-tuned. @default 1 */
+  readonly rateScale?: (path: string, shape: readonly number[]) => number;
 }
 
 /** What a step takes. */
@@ -44,15 +46,17 @@ export interface StepOutputs<Params> {
 /**
  * A whole training step as a pure function: forward, backward, clipping, AdamW. It runs eagerly as it is, and compiles.
  *
- * No parameter changes before every gradient is known: all updates depend on the norm of the gradients and on the metrics, so
- * a runtime may write a new parameter over the old one.
+ * Where the loss, another metric or a gradient is not a finite number, parameters and moments stay as they are.
+ *
+ * No parameter changes before every gradient is known: all updates depend on whether the norm of the gradients and the metrics are
+ * finite, so a runtime may write a new parameter over the old one.
  */
 export function trainingFunction<Params, Batch, Frozen>(
   loss: LossFunction<Params, Batch, Frozen>,
   options: OptimizerOptions = {},
 ): (inputs: StepInputs<Params, Batch>, frozen: Frozen) => StepOutputs<Params> {
   const settings = adamWDefaults(options);
-  const { clipNorm, decays = (_: string, shape: readonly number[]) => shape.length > 1 } = options;
+  const { clipNorm, decays = (_: string, shape: readonly number[]) => shape.length > 1, rateScale = () => 1 } = options;
   return ({ params, first, second, batch, step }, frozen) => {
     const leaves = flattenTree<Tensor>(params);
     const moments = [first, second].map((tree) => flattenTree<Tensor>(tree).map(({ leaf }) => leaf)) as [Tensor[], Tensor[]];
@@ -60,16 +64,15 @@ export function trainingFunction<Params, Batch, Frozen>(
       (tensors) => loss(replaceLeaves(params, tensors), batch, frozen),
       leaves.map(({ leaf }) => leaf),
     );
-    const norm = tf.sqrt(
-      gradients.map((gradient) => tf.sum(tf.square(gradient))).reduce((sum, square) => tf.add(sum, square)),
-    ) as Scalar;
-    const clip = tf.add(
-      clipNorm === undefined ? tf.onesLike(norm) : clipFactor(norm, clipNorm),
-      nothingOf([norm, ...Object.values(metrics)]),
-    ) as Scalar;
+    const norm = tf.sqrt(gradients.map((gradient) => tf.sum(tf.square(gradient))).reduce(sum)) as Scalar;
+    const isFinite = tf.less([norm, ...Object.values(metrics)].map(magnitude).reduce(sum), LARGEST); // false for NaN as well
+    const clip = tf.where(isFinite, clipNorm === undefined ? 1 : clipFactor(norm, clipNorm), 0) as Scalar;
+    const factors = adamWFactors(step, settings, isFinite);
     const next = leaves.map(({ path, leaf }, index) => {
       const state = { parameter: leaf, first: moments[0][index]!, second: moments[1][index]! };
-      return adamW(state, gradients[index]!, clip, step, settings, decays(path, leaf.shape));
+      const gradient = tf.where(isFinite, gradients[index]!, 0);
+      const group = { decays: decays(path, leaf.shape), rateScale: rateScale(path, leaf.shape) };
+      return adamW(state, gradient, clip, factors, group);
     });
     return {
       params: replaceLeaves(
@@ -118,10 +121,14 @@ function clipFactor(norm: Tensor, limit: number): Tensor {
   return tf.minimum(tf.div(limit, tf.add(norm, 1e-6)), 1);
 }
 
-/** Zero, computed from scalars: whoever needs it has to wait for them. */
-function nothingOf(scalars: readonly Tensor[]): Tensor {
-  return tf.mul(
-    scalars.reduce((sum, scalar) => tf.add(sum, tf.reshape(scalar, []))),
-    0,
-  );
+/** |scalar|, without axes. */
+function magnitude(scalar: Tensor): Tensor {
+  return tf.abs(tf.reshape(scalar, []));
 }
+
+function sum(a: Tensor, b: Tensor): Tensor {
+  return tf.add(a, b);
+}
+
+/** Whatever is smaller is a finite number in 32 bits. */
+const LARGEST = 3e38;

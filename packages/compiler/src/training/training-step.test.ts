@@ -87,6 +87,37 @@ describe.each<{ name: string; options: OptimizerOptions }>([
   });
 });
 
+it('leaves everything as it is where a number is not finite, and goes on after it', async () => {
+  using step = await compileTrainingStep(loss, { params: start as never, batch: specs, clipNorm: 1 });
+  await step.run(batch, { learningRate: 0.05 });
+  const before = await step.state();
+  for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, 1e38]) {
+    const broken = { ...batch, y: { shape: [6, 2], data: new Float32Array(12).fill(bad) } };
+    const { skipped } = await step.run(broken, { learningRate: 0.05 });
+    expect(skipped).toBe(true);
+    expect(await step.state()).toEqual(before);
+  }
+  expect(await step.run(batch, { learningRate: 0.05 })).toMatchObject({ skipped: false });
+  expect(step.steps).toBe(2);
+});
+
+it('scales the learning rate of a parameter, its decay included', async () => {
+  const half = { learningRate: 0.025 };
+  using scaled = await compileTrainingStep(loss, {
+    params: start as never,
+    batch: specs,
+    rateScale: (path) => (path.startsWith('hidden') ? 0.5 : 1),
+  });
+  using slow = await compileTrainingStep(loss, { params: start as never, batch: specs });
+  using fast = await compileTrainingStep(loss, { params: start as never, batch: specs });
+  await Promise.all([scaled.run(batch, { learningRate: 0.05 }), slow.run(batch, half), fast.run(batch, { learningRate: 0.05 })]);
+  const states = await Promise.all([scaled, slow, fast].map((step) => step.state()));
+  const [ours, halved, whole] = states.map(({ params }) => params as Record<'hidden' | 'output', { weight: HostTensor }>);
+  expect(ours!.hidden.weight.data).toBeAllclose(halved!.hidden.weight.data as Float32Array, 1e-7);
+  expect(ours!.output.weight.data).toBeAllclose(whole!.output.weight.data as Float32Array, 1e-7);
+  expect(ours!.hidden.weight.data).not.toEqual(whole!.hidden.weight.data);
+});
+
 it('goes on from a state as if it had never stopped', async () => {
   using whole = await compileTrainingStep(loss, { params: start as never, batch: specs });
   using resumed = await compileTrainingStep(loss, { params: start as never, batch: specs });

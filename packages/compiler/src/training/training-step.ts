@@ -59,6 +59,8 @@ export interface StepReport {
   readonly gradientNorm: number;
   /** The other scalars of the loss function, by their names. */
   readonly metrics: Readonly<Record<string, number>>;
+  /** Whether one of these numbers was not finite, so that nothing changed and the step does not count. */
+  readonly skipped: boolean;
 }
 
 type Moment = 'params' | 'first' | 'second';
@@ -92,7 +94,7 @@ export class TrainingStep<Params, Batch> {
     this.#runtime = runtime;
   }
 
-  /** Steps taken. */
+  /** Steps taken, without those that were skipped. */
   get steps(): number {
     return this.#steps;
   }
@@ -117,7 +119,6 @@ export class TrainingStep<Params, Batch> {
     const trees = Object.fromEntries(KEPT.map((kind) => [kind, this.#tree(kind)]));
     const inputs = { ...trees, batch, step: scalars } as never;
     const outputs = await this.#function.run(inputs, { into: this.#kept, abortSignal: options.abortSignal });
-    this.#steps++;
     const { metrics, gradientNorm } = outputs as unknown as {
       metrics: Record<string, RuntimeTensor>;
       gradientNorm: RuntimeTensor;
@@ -125,7 +126,10 @@ export class TrainingStep<Params, Batch> {
     const { loss = Number.NaN, ...others } = Object.fromEntries(
       await Promise.all(Object.entries(metrics).map(async ([name, scalar]) => [name, await takeNumber(scalar)] as const)),
     );
-    return { loss, gradientNorm: await takeNumber(gradientNorm), metrics: others };
+    const report = { loss, gradientNorm: await takeNumber(gradientNorm), metrics: others };
+    const skipped = ![loss, report.gradientNorm, ...Object.values(others)].every(Number.isFinite);
+    if (!skipped) this.#steps++;
+    return { ...report, skipped };
   }
 
   /** A copy of everything, for a checkpoint. */
