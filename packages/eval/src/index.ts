@@ -1,1 +1,16 @@
-export {};
+export { cider, documentFrequencies } from './captions/cider.ts';
+export type { CiderOptions, DocumentFrequencies } from './captions/cider.ts';
+export { tokenizeWhitespace } from './captions/tokenizer.ts';
+export type { CaptionScores, CaptionTokenizer, TokenizedCaptions } from './captions/tokenizer.ts';
+export { gqaAccuracy } from './gqa/gqa-accuracy.ts';
+export type { Id, IndexOptions } from './ids.ts';
+export { bestCandidates, bestRank } from './retrieval/ranks.ts';
+export type { ScoreRow } from './retrieval/ranks.ts';
+export { NOT_RANKED, rerankCandidates, rerankedScores } from './retrieval/rerank.ts';
+export type { RerankCandidates } from './retrieval/rerank.ts';
+export { evaluateRetrieval, recallAt } from './retrieval/retrieval.ts';
+export type { Recalls, RetrievalScores } from './retrieval/retrieval.ts';
+export { cleanVqaAnswer, normalizeVqaAnswer, normalizeVqaPunctuation, normalizeVqaWords } from './vqa/normalization.ts';
+export type { VqaNormalization } from './vqa/normalization.ts';
+export { directAnswerAccuracy, evaluateVqa, vqaAccuracy } from './vqa/vqa.ts';
+export type { VqaAnnotation, VqaResult, VqaScores } from './vqa/vqa.ts';
