@@ -13,6 +13,7 @@ const samples = {
   disposed: new errors.DisposedError('The vision encoder'),
   backend: new errors.UnsupportedBackendError('no WebGPU here'),
   resources: new errors.ResourceError('12 GB are needed, 4 GB are there'),
+  training: new errors.TrainingError('the loss is NaN', { step: 3, names: ['loss'] }),
 } as const satisfies Record<errors.ErrorCode, errors.Blip2Error>;
 
 const classes = {
@@ -27,6 +28,7 @@ const classes = {
   disposed: errors.DisposedError,
   backend: errors.UnsupportedBackendError,
   resources: errors.ResourceError,
+  training: errors.TrainingError,
 } as const;
 
 describe.each(Object.keys(samples) as errors.ErrorCode[])('the %s error', (code) => {

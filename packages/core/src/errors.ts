@@ -18,7 +18,8 @@ export type ErrorCode =
   | 'input'
   | 'disposed'
   | 'backend'
-  | 'resources';
+  | 'resources'
+  | 'training';
 
 /** Written out, because minifiers rename classes. */
 const NAMES: Readonly<Record<ErrorCode, string>> = {
@@ -33,6 +34,7 @@ const NAMES: Readonly<Record<ErrorCode, string>> = {
   disposed: 'DisposedError',
   backend: 'UnsupportedBackendError',
   resources: 'ResourceError',
+  training: 'TrainingError',
 };
 
 /** Base class of all errors that blip2.js throws on purpose. Aborts are not wrapped: they stay `AbortError`. */
@@ -196,5 +198,23 @@ export class ResourceError extends Blip2Error {
 
   static override isInstance(error: unknown): error is ResourceError {
     return errorCode(error) === 'resources';
+  }
+}
+
+/** A training run cannot go on: its losses or gradients are no numbers any more. */
+export class TrainingError extends Blip2Error {
+  /** Counted from 1. */
+  readonly step: number;
+  /** The losses and metrics that were not finite. */
+  readonly names: readonly string[];
+
+  constructor(message: string, details: { readonly step: number; readonly names: readonly string[] }, options?: ErrorOptions) {
+    super('training', message, options);
+    this.step = details.step;
+    this.names = details.names;
+  }
+
+  static override isInstance(error: unknown): error is TrainingError {
+    return errorCode(error) === 'training';
   }
 }
