@@ -17,6 +17,7 @@ export {
   type AdamWFactors,
   type AdamWGroup,
   type AdamWOptions,
+  adamWDefaults,
   adamWSchedule,
   type AdamWState,
   type AdamWStep,
@@ -24,6 +25,7 @@ export {
 export { type LossAndMetrics, type LossFunction, type OptimizerOptions, trainingFunction } from './training/training-function.ts';
 export {
   compileTrainingStepFor,
+  type HostTree,
   type StepReport,
   TrainingStep,
   type TrainingState,
