@@ -1,1 +1,1 @@
-export {};
+export * from './shapes/index.ts';
