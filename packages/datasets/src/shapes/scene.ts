@@ -30,7 +30,7 @@ export interface SceneObject {
   /** Centre. */
   readonly x: number;
   readonly y: number;
-  /** The object lies within this distance of its centre, but for the corners of squares (7 % more). */
+  /** The object lies within this distance of its centre, but for the corners of squares and triangles (10 % more). */
   readonly radius: number;
   /** Turned clockwise by so many radians; small, so that a square never looks like a diamond. */
   readonly angle: number;

@@ -45,7 +45,7 @@ function circle(radius: number): SignedDistance {
 
 /** Source: Inigo Quilez, "2D distance functions", `sdHeart`; there the tip is (0, 0) and the lobes reach 1.1 upwards. */
 function heart(x: number, y: number): number {
-  const scale = 0.58;
+  const scale = 0.62;
   const px = Math.abs(x) * scale;
   const py = 0.56 - y * scale;
   if (px + py > 1) return (Math.hypot(px - 0.25, py - 0.75) - Math.SQRT2 / 4) / scale;
@@ -62,7 +62,7 @@ function crescent(x: number, y: number): number {
 const ARM = 0.33;
 const REACH = 0.95;
 
-/** The shapes, each within a circle of radius 1 about its centre (squares reach 1.07 at their corners). */
+/** The shapes, each within a circle of radius 1 about its centre (corners of squares and triangles reach 1.1). */
 export const DISTANCES: Readonly<Record<Shape, SignedDistance>> = {
   circle: circle(0.9),
   square: polygon([
@@ -72,9 +72,9 @@ export const DISTANCES: Readonly<Record<Shape, SignedDistance>> = {
     [-0.76, 0.76],
   ]),
   triangle: polygon([
-    [0, -0.95],
-    [0.95, 0.75],
-    [-0.95, 0.75],
+    [0, -1],
+    [0.9, 0.62],
+    [-0.9, 0.62],
   ]),
   star: polygon(corners(10, [1, 0.46])),
   cross: polygon([

@@ -107,8 +107,10 @@ function paintObject(canvas: Float32Array, size: number, object: SceneObject): v
 /** How much of a pixel is a mark, 0–1, by its place in the object and the pattern's period, in pixels. */
 const textures: Readonly<Record<Texture, (x: number, y: number, period: number) => number>> = {
   plain: () => 0,
-  striped(_x, y, period) {
-    const phase = y / period - Math.floor(y / period);
+  striped(x, y, period) {
+    // Slanted: upright or level stripes could lie along an arm of a cross and hide it.
+    const across = ((x + y) * Math.SQRT1_2) / period;
+    const phase = across - Math.floor(across);
     return clamp((0.21 - Math.abs(phase - 0.5)) * period + 0.5);
   },
   dotted(x, y, period) {
