@@ -29,6 +29,7 @@ function values(shape: readonly number[], random: () => number): Float32Array {
 
 /** The model on the plain JavaScript backend, always with the same numbers. */
 export async function smallStep(): Promise<EagerStep<{ x: tf.Tensor2D; y: tf.Tensor2D }>> {
+  tf.env().set('IS_TEST', true); // keeps the plain JavaScript backend from advertising the native one
   await tf.setBackend('cpu');
   const random = seededRandom(7);
   const shapes = { 'hidden.weight': [3, 6], 'hidden.bias': [6], 'output.weight': [6, 1] };
