@@ -1,7 +1,7 @@
 export { byteSourceFromBlob, byteSourceFromBytes, type ByteSource, type ReadOptions } from './bytes/byte-source.ts';
 export { checkpointFromFiles, type OpenedCheckpoint } from './checkpoint/open-checkpoint-files.ts';
 export { encodeSafetensors, type TensorData } from './safetensors/encode-safetensors.ts';
-export { encodeBfloat16, encodeFloat16 } from './safetensors/half-precision.ts';
+export { decodeFloat16, encodeBfloat16, encodeFloat16 } from './safetensors/half-precision.ts';
 export { openSafetensors, type SafetensorsFile } from './safetensors/open-safetensors.ts';
 export { withHubNames, withLavisNames } from './names/hub-names.ts';
 export {

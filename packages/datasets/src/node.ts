@@ -1,1 +1,2 @@
 export * from './index.ts';
+export * from './feature-store/index.ts';

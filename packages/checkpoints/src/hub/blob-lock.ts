@@ -26,12 +26,36 @@ export interface BlobLock {
  */
 export async function lockBlob(path: string, abortSignal: AbortSignal | undefined): Promise<BlobLock> {
   await mkdir(dirname(path), { recursive: true });
-  const content = JSON.stringify({ process: process.pid, host: hostname(), id: randomUUID() });
+  const content = lockContent();
   const observer = new LockObserver(path);
   while (!(await createLock(path, content))) {
     abortSignal?.throwIfAborted();
     if (!(await observer.takeAwayIfDead())) await delay(POLL_MS, abortSignal);
   }
+  return keepAlive(path, content);
+}
+
+/**
+ * A lock file without waiting for it: `undefined` when somebody else holds it. The lock of a process of this machine that is gone is
+ * taken over. Of other machines nothing can be known at once, so theirs stand until they are removed.
+ */
+export async function lockIfFree(path: string): Promise<BlobLock | undefined> {
+  const content = lockContent();
+  for (let attempt = 0; attempt < 3; attempt++) {
+    if (await createLock(path, content)) return keepAlive(path, content);
+    const holder = (await readLock(path)) ?? '';
+    if (!isHolderGone(holder)) return undefined;
+    await takeAway(path, holder);
+  }
+  return undefined;
+}
+
+function lockContent(): string {
+  return JSON.stringify({ process: process.pid, host: hostname(), id: randomUUID() });
+}
+
+/** Touches a lock file that is ours until it is released. */
+function keepAlive(path: string, content: string): BlobLock {
   const heartbeat = setInterval(() => {
     const now = new Date();
     utimes(path, now, now).catch(() => undefined);
