@@ -9,8 +9,8 @@ export interface RenderSceneOptions {
   readonly size?: number;
 }
 
-/** Noise of each channel: up to so many steps of 255, up or down. */
-const NOISE = 5;
+/** Noise: up to so many steps of 255, lighter or darker. */
+const NOISE = 4;
 const LEAST_SIDE = 32;
 
 /**
@@ -126,19 +126,18 @@ function clamp(value: number): number {
   return value < 0 ? 0 : value > 1 ? 1 : value;
 }
 
-/** Rounds, with noise from a xorshift generator: one step gives the noise of a pixel's three channels. */
+/** Rounds, with noise from a xorshift generator: grain, the same step for the three channels of a pixel. */
 function withNoise(canvas: Float32Array, seed: number): Uint8Array {
-  const data = new Uint8Array(canvas.length);
+  const data = new Uint8ClampedArray(canvas.length);
   let state = seed | 1;
   for (let at = 0; at < canvas.length; at += 3) {
     state ^= state << 13;
     state ^= state >>> 17;
     state ^= state << 5;
-    for (let channel = 0; channel < 3; channel++) {
-      const noise = (((state >>> (8 * channel)) & 255) / 255) * 2 * NOISE - NOISE;
-      const value = Math.round(canvas[at + channel]! + noise);
-      data[at + channel] = value < 0 ? 0 : value > 255 ? 255 : value;
-    }
+    const noise = ((state >>> 8) % (2 * NOISE + 1)) - NOISE;
+    data[at] = canvas[at]! + noise;
+    data[at + 1] = canvas[at + 1]! + noise;
+    data[at + 2] = canvas[at + 2]! + noise;
   }
-  return data;
+  return new Uint8Array(data.buffer);
 }
