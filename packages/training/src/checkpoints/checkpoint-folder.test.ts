@@ -115,20 +115,26 @@ describe('refuses', () => {
   it('a checkpoint of another run', async () => {
     const identity = { recipe: 'stage1', learning: { peak: 1e-4, betas: [0.9, 0.98] }, seed: 1 };
     await storeIn({ identity }).save(checkpointOf(1));
-    expect(await storeIn({ identity: { seed: 1, ...structuredClone(identity) } }).load()).toBeDefined(); // in another order
+    expect(await storeIn({ identity: Object.fromEntries(Object.entries(identity).toReversed()) }).load()).toBeDefined(); // in another order
     const other = { recipe: 'stage1', learning: { peak: 2e-4, betas: [0.9, 0.999] }, data: 'coco' };
-    expect(await messageOf(storeIn({ identity: other }).load())).toMatchInlineSnapshot(`"CheckpointError: runs/step-00000001: is a checkpoint of another run: learning.peak is 0.0001 there and 0.0002 here; learning.betas.1 is 0.98 there and 0.999 here; data is absent there and "coco" here; seed is 1 there and absent here. Train with the settings it was made with, or choose another folder."`);
+    expect(await messageOf(storeIn({ identity: other }).load())).toMatchInlineSnapshot(
+      `"CheckpointError: runs/step-00000001: is a checkpoint of another run: learning.peak is 0.0001 there and 0.0002 here; learning.betas.1 is 0.98 there and 0.999 here; data is absent there and "coco" here; seed is 1 there and absent here. Train with the settings it was made with, or choose another folder."`,
+    );
   });
 
   it('to begin where a run has been', async () => {
     await storeIn().save(checkpointOf(1));
-    expect(await messageOf(storeIn({ resume: false }).load())).toMatchInlineSnapshot(`"CheckpointError: runs: holds step-00000001, expected no checkpoint, because resume is false. Choose another folder, or go on from the newest with resume: true."`);
+    expect(await messageOf(storeIn({ resume: false }).load())).toMatchInlineSnapshot(
+      `"CheckpointError: runs: holds step-00000001, expected no checkpoint, because resume is false. Choose another folder, or go on from the newest with resume: true."`,
+    );
   });
 
   it('to begin anew where all is damaged', async () => {
     await storeIn().save(checkpointOf(1));
     await rm(join(folder, 'step-00000001', 'state.safetensors'));
-    expect(await messageOf(storeIn().load())).toMatchInlineSnapshot(`"CheckpointError: runs: none of its checkpoints is whole (step-00000001). Copy one from elsewhere into the folder, or remove them to begin anew."`);
+    expect(await messageOf(storeIn().load())).toMatchInlineSnapshot(
+      `"CheckpointError: runs: none of its checkpoints is whole (step-00000001). Copy one from elsewhere into the folder, or remove them to begin anew."`,
+    );
   });
 
   it('a version that it does not know', async () => {
@@ -136,11 +142,15 @@ describe('refuses', () => {
     const file = join(folder, 'step-00000001', 'state.json');
     const { checkpoint } = JSON.parse(await readFile(file, 'utf8')) as { checkpoint: object };
     await writeFile(file, encodeStateFile({ ...checkpoint, version: 2 } as never));
-    expect(await messageOf(storeIn().load())).toMatchInlineSnapshot(`"CheckpointError: runs/step-00000001/state.json: is a checkpoint of version 2, expected 1. Go on with the version of @blip2/training that wrote it."`);
+    expect(await messageOf(storeIn().load())).toMatchInlineSnapshot(
+      `"CheckpointError: runs/step-00000001/state.json: is a checkpoint of version 2, expected 1. Go on with the version of @blip2/training that wrote it."`,
+    );
   });
 
   it('to keep nothing', async () => {
-    expect(() => checkpointFolder(folder, { keep: 0 })).toThrowErrorMatchingInlineSnapshot(`[InputError: checkpointFolder: keep is 0, expected a whole number of 1 or more. The newest checkpoint always stays.]`);
+    expect(() => checkpointFolder(folder, { keep: 0 })).toThrowErrorMatchingInlineSnapshot(
+      `[InputError: checkpointFolder: keep is 0, expected a whole number of 1 or more. The newest checkpoint always stays.]`,
+    );
   });
 });
 
@@ -178,24 +188,23 @@ describe('after any damage', () => {
   }
 
   it('the state is the newest or the one before it, never a wrong one', async () => {
-    const whole = join(folder, 'whole');
-    const store = checkpointFolder(whole);
-    for (const step of [10, 20]) await store.save(checkpointOf(step));
-    const file = fc.constantFrom('state.json', 'state.safetensors');
+    for (const step of [10, 20]) await storeIn().save(checkpointOf(step));
+    const newest = (name: string): string => join(folder, 'step-00000020', name);
+    const whole = new Map<string, Uint8Array>();
+    for (const name of ['state.json', 'state.safetensors']) whole.set(name, await readFile(newest(name)));
+    const file = fc.constantFrom(...whole.keys());
     const seen = new Set<number>();
     await fc.assert(
       fc.asyncProperty(file, damage, async (name, change) => {
-        const copy = join(folder, 'copy');
-        await cp(whole, copy, { recursive: true });
-        await doDamage(join(copy, 'step-00000020', name), change);
-        const warnings: string[] = [];
-        const found = await checkpointFolder(copy, { onWarning: (message) => warnings.push(message) }).load();
-        await rm(copy, { recursive: true });
+        await doDamage(newest(name), change);
+        const store = storeIn();
+        const found = await store.load();
+        await writeFile(newest(name), whole.get(name)!);
         seen.add(found!.step);
-        expect(warnings).toHaveLength(found!.step === 20 ? 0 : 1);
+        expect(store.warnings).toHaveLength(found!.step === 20 ? 0 : 1);
         expect(found).toEqual(checkpointOf(found!.step));
       }),
-      { numRuns: 200 },
+      { numRuns: 120 },
     );
     expect([...seen].toSorted()).toContain(10);
   });
