@@ -21,13 +21,14 @@ export interface IndexOptions {
 /**
  * The items of a list by their id, in the order of the list.
  *
+ * @param options - Where duplicates may be allowed.
  * @throws {InputError} when an id comes twice.
  */
 export function indexById<Item>(
   where: string,
   items: readonly Item[],
   idOf: (item: Item) => Id,
-  { duplicates = 'throw' }: IndexOptions = {},
+  options?: IndexOptions,
 ): Map<Id, Item> {
   const byId = new Map<Id, Item>();
   const twice = new Set<Id>();
@@ -40,10 +41,10 @@ export function indexById<Item>(
     if (byId.has(id)) twice.add(id);
     else byId.set(id, item);
   }
-  if (twice.size > 0 && duplicates === 'throw') {
+  if (twice.size > 0 && options?.duplicates !== 'first') {
     throw new InputError(
       `${where}: ${twice.size} ${twice.size === 1 ? 'id comes' : 'ids come'} more than once (${listIds([...twice])}), expected one entry an id. ` +
-        `Remove the duplicates, or pass duplicates: 'first' to keep the first entry of each.`,
+        `Remove the duplicates${options === undefined ? '.' : ", or pass duplicates: 'first' to keep the first entry of each."}`,
     );
   }
   return byId;

@@ -1,8 +1,30 @@
+export { bleu } from './captions/bleu.ts';
+export type { BleuResult, BleuScores, BleuTotals } from './captions/bleu.ts';
 export { cider, documentFrequencies } from './captions/cider.ts';
 export type { CiderOptions, DocumentFrequencies } from './captions/cider.ts';
+export { evaluateCaptions, prepareCaptions, scorePrepared } from './captions/evaluate.ts';
+export type { CaptionEvaluation, CaptionInput, CaptionMetric, PreparedCaptions } from './captions/evaluate.ts';
+export { captionResults, cocoReferences, karpathyReferences, lavisReferences } from './captions/files.ts';
+export type { CaptionResult, CocoCaptionFile, KarpathyFile, LavisCaptions } from './captions/files.ts';
+export { evaluateNoCaps, noCapsDomains } from './captions/nocaps.ts';
+export type { NoCapsDomain } from './captions/nocaps.ts';
+export { tokenizePtb } from './captions/ptb/tokenizer.ts';
+export { rougeL } from './captions/rouge.ts';
+export { selfCriticalRewards, tokenRowText } from './captions/self-critical.ts';
 export { tokenizeWhitespace } from './captions/tokenizer.ts';
 export type { CaptionScores, CaptionTokenizer, TokenizedCaptions } from './captions/tokenizer.ts';
 export { gqaAccuracy } from './gqa/gqa-accuracy.ts';
+export { evaluateGqa } from './gqa/gqa.ts';
+export type { GqaInput } from './gqa/gqa.ts';
+export type {
+  GqaAttention,
+  GqaChoices,
+  GqaPrediction,
+  GqaQuestion,
+  GqaSceneGraph,
+  GqaScores,
+  GqaShare,
+} from './gqa/questions.ts';
 export type { Id, IndexOptions } from './ids.ts';
 export { bestCandidates, bestRank } from './retrieval/ranks.ts';
 export type { ScoreRow } from './retrieval/ranks.ts';

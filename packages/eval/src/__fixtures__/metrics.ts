@@ -17,3 +17,13 @@ export function expectRelative(actual: readonly number[], expected: readonly num
   );
   expect(wrong).toEqual([]);
 }
+
+/** What work says when it fails. */
+export function messageOf(work: () => unknown): string {
+  try {
+    work();
+  } catch (error) {
+    return (error as Error).message;
+  }
+  return 'nothing was thrown';
+}

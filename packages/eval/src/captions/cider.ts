@@ -1,9 +1,9 @@
 import { InputError } from '@blip2/core';
 import { mean } from '../ids.ts';
 import { splitWords } from '../words.ts';
+import { LONGEST, nGrams } from './n-grams.ts';
 import type { CaptionScores, TokenizedCaptions } from './tokenizer.ts';
 
-const LONGEST = 4; // words of an n-gram
 const SIGMA = 6; // of the penalty for lengths, Vedantam et al. 2015
 
 /** In how many images of a corpus each n-gram occurs, n from 1 to 4; words joined by spaces. */
@@ -100,16 +100,4 @@ function similarity(candidate: Vector, reference: Vector, clipped: boolean): num
     sum += (norms === 0 ? product : product / norms) * penalty;
   }
   return sum;
-}
-
-/** How often each n-gram occurs, by n; words joined by spaces. */
-function nGrams(words: readonly string[]): Map<string, number>[] {
-  return Array.from({ length: LONGEST }, (_, index) => {
-    const counts = new Map<string, number>();
-    for (let start = 0; start + index < words.length; start += 1) {
-      const gram = words.slice(start, start + index + 1).join(' ');
-      counts.set(gram, (counts.get(gram) ?? 0) + 1);
-    }
-    return counts;
-  });
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { expectRelative, readMetrics } from '../__fixtures__/metrics.ts';
+import { expectRelative, messageOf, readMetrics } from '../__fixtures__/metrics.ts';
 import { bestCandidates, bestRank } from './ranks.ts';
 import { rerankCandidates, rerankedScores } from './rerank.ts';
 import { evaluateRetrieval, recallAt } from './retrieval.ts';
@@ -158,12 +158,3 @@ it('says what does not fit', () => {
     rerankedScores: row 0 has 1 matching scores for 2 candidates, expected one each. Score the candidates in their order."
   `);
 });
-
-function messageOf(work: () => unknown): string {
-  try {
-    work();
-  } catch (error) {
-    return (error as Error).message;
-  }
-  return 'nothing was thrown';
-}

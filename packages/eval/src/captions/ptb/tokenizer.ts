@@ -1,0 +1,46 @@
+import { stripEnd } from '../../words.ts';
+import type { CaptionTokenizer } from '../tokenizer.ts';
+import { PtbLexer } from './lexer.ts';
+import { LINE_BREAK } from './outputs.ts';
+
+/** What the COCO tools drop. They list brackets too, in capitals, which never match: tokens are lower case. */
+const DROPPED = new Set(["''", "'", '``', '`', '.', '?', '!', ',', ':', '-', '--', '...', ';']);
+
+/** Units that the lexer takes for line ends; inside a caption they would shift all captions after it, as they do in the official tools. */
+// oxlint-disable-next-line no-control-regex -- these are the units in question
+const LINE_ENDS = /[\n\r\u000b\u000c\u2028\u2029]/g;
+
+let lexer: PtbLexer | undefined;
+
+/**
+ * Tokenises captions as the COCO tools do with Stanford's PTBTokenizer 3.4.1: Penn Treebank tokens in lower case, joined by spaces, without
+ * punctuation. A caption may come out empty. Captions are one stream: a few rules look at how the next caption begins.
+ *
+ * @example
+ * tokenizePtb(["A man's dog (brown) can't swim."]); // ["a man 's dog -lrb- brown -rrb- ca n't swim"]
+ *
+ * Source: pycocoevalcap `ptbtokenizer.py` and Stanford CoreNLP 3.4.1 `PTBLexer`.
+ */
+export const tokenizePtb: CaptionTokenizer = (captions: readonly string[]): string[] =>
+  ptbLines(captions).map((line) =>
+    stripEnd(line)
+      .split(' ')
+      .filter((token) => !DROPPED.has(token))
+      .join(' '),
+  );
+
+/** One line of tokens a caption, punctuation included. */
+export function ptbLines(captions: readonly string[]): string[] {
+  if (captions.length === 0) return [];
+  lexer ??= new PtbLexer();
+  const lines: string[][] = [[]];
+  for (const token of lexer.tokens(captions.map((caption) => caption.replaceAll(LINE_ENDS, ' ')).join('\n'))) {
+    if (token === LINE_BREAK) lines.push([]);
+    else lines.at(-1)!.push(token.toLowerCase());
+  }
+  // A tag whose value goes on in the next caption has its line ends in the token.
+  return lines
+    .map((line) => line.join(' '))
+    .join('\n')
+    .split('\n');
+}
