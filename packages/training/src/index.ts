@@ -12,3 +12,35 @@ export { train } from './trainer/train.ts';
 export type { TrainingResult, TrainOptions } from './trainer/train-options.ts';
 export type { StepReport, StepState, TrainableStep } from './trainer/trainable-step.ts';
 export type { TrainingLogger, TrainingOutcome, TrainingProgress, TrainingRecord } from './trainer/training-log.ts';
+export { indexedBatches, type IndexedBatchesOptions } from './batches/indexed-batches.ts';
+export {
+  type HostOptTexts,
+  type HostT5Texts,
+  type HostText,
+  optTexts,
+  qformerTexts,
+  type T5TextLengths,
+  t5Texts,
+} from './batches/text-batches.ts';
+export { type NamedTensor, namedTensors } from './parameters/named-tensors.ts';
+export { type ByPath, separateParameters, type SeparatedParameters } from './parameters/separate-parameters.ts';
+export {
+  captionLoss,
+  encodeStageOne,
+  type NegativeDraws,
+  pairLoss,
+  type StageOneBatch,
+  type StageOneFeatures,
+  stageOneLoss,
+  type StageOneOptions,
+} from './recipes/stage-one.ts';
+export {
+  languageLoss,
+  type LanguageModelParams,
+  type OptTexts,
+  type StageTwoBatch,
+  stageTwoLoss,
+  type T5Texts,
+  visualPrompt,
+} from './recipes/stage-two.ts';
+export { createEagerStep, EagerStep, type EagerStepOptions } from './steps/eager-step.ts';
