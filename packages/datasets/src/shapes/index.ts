@@ -1,6 +1,8 @@
 /** The shapes world: pictures of coloured shapes with captions and questions, drawn from a seed. Nothing here needs Node. */
 export { annotate, ANNOTATORS, SYNONYMS } from './annotators.ts';
 export { describeScene } from './captions.ts';
+export { askGqaScene, type AskGqaSceneOptions, GQA_SHARES, type GqaKind, type GqaSceneQuestion } from './gqa/questions.ts';
+export type { GqaStep, GqaTypes } from './gqa/semantics.ts';
 export {
   type Background,
   BACKGROUND_NAMES,

@@ -34,6 +34,12 @@ export type Program =
   | { readonly op: 'verify'; readonly attribute: Attribute; readonly value: string; readonly of: Selector }
   /** Which value has it? */
   | { readonly op: 'query'; readonly attribute: Attribute; readonly of: Selector }
+  /** Which of two values has it? GQA only. */
+  | { readonly op: 'choose'; readonly attribute: Attribute; readonly options: readonly [string, string]; readonly of: Selector }
+  /** Are there both, or is there at least one? GQA only. */
+  | { readonly op: 'logical'; readonly how: 'and' | 'or'; readonly first: Filter; readonly second: Filter }
+  /** Have the two objects the same value? GQA only. */
+  | { readonly op: 'same'; readonly attribute: Attribute; readonly first: Filter; readonly second: Filter }
   /** What is behind all objects? */
   | { readonly op: 'background' };
 
@@ -71,6 +77,21 @@ export function answerProgram(scene: Scene, program: Program): string {
       return yesOrNo(selectOne(scene, program.of)[program.attribute] === program.value);
     case 'query':
       return selectOne(scene, program.of)[program.attribute];
+    case 'choose': {
+      const value = selectOne(scene, program.of)[program.attribute];
+      if (program.options.includes(value)) return value;
+      throw new InputError(
+        `answerProgram: ${value} is to be chosen from ${program.options.join(' and ')}, expected one of the two to be right. Offer it.`,
+      );
+    }
+    case 'logical': {
+      const isThere = [program.first, program.second].map((filter) => countOf(scene, filter) > 0);
+      return yesOrNo(program.how === 'and' ? isThere.every(Boolean) : isThere.some(Boolean));
+    }
+    case 'same': {
+      const [first, second] = [program.first, program.second].map((filter) => selectOne(scene, { filter }));
+      return yesOrNo(first![program.attribute] === second![program.attribute]);
+    }
     case 'background':
       return scene.background;
   }

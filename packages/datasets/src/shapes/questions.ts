@@ -58,7 +58,8 @@ export const QUESTION_SHARES: Readonly<Record<QuestionKind, number>> = {
   background: 5,
 };
 
-const ASKERS: Readonly<Record<QuestionKind, Asker>> = {
+/** How each kind is asked. */
+export const ASKERS: Readonly<Record<QuestionKind, Asker>> = {
   exist: askExist,
   compare: askCompare,
   relate: askRelate,
@@ -95,7 +96,7 @@ export function askScene(
   random: Random,
   { count = 6, kinds = QUESTION_SHARES }: AskSceneOptions = {},
 ): SceneQuestion[] {
-  assertOptions(count, kinds);
+  assertAskOptions('askScene', count, 6, kinds);
   const questions = new Map<string, SceneQuestion>();
   for (let attempt = 0; questions.size < count && attempt < 20 * count; attempt++) {
     const kind = pickWeighted(kinds as Record<QuestionKind, number>, random);
@@ -107,7 +108,7 @@ export function askScene(
 }
 
 /** Most guesses at two objects of the right sort fail: without repeating, kinds that need them would be rare. */
-function askOnce(ask: Asker, scene: Scene, random: Random): ReturnType<Asker> {
+export function askOnce(ask: Asker, scene: Scene, random: Random): ReturnType<Asker> {
   for (let attempt = 0; attempt < 8; attempt++) {
     const asked = ask(scene, random);
     if (asked !== undefined) return asked;
@@ -115,14 +116,15 @@ function askOnce(ask: Asker, scene: Scene, random: Random): ReturnType<Asker> {
   return undefined;
 }
 
-function assertOptions(count: number, kinds: Readonly<Partial<Record<QuestionKind, number>>>): void {
+/** @throws {InputError} for a count below 1, or shares that are negative or all zero. */
+export function assertAskOptions(where: string, count: number, usual: number, kinds: Readonly<Record<string, number>>): void {
   if (!Number.isSafeInteger(count) || count < 1) {
-    throw new InputError(`askScene: count is ${count}, expected a whole number, 1 or more. Leave it out for 6.`);
+    throw new InputError(`${where}: count is ${count}, expected a whole number, 1 or more. Leave it out for ${usual}.`);
   }
   const shares = Object.values(kinds);
   if (shares.some((share) => !(share >= 0)) || !shares.some((share) => share > 0)) {
     throw new InputError(
-      `askScene: kinds are ${JSON.stringify(kinds)}, expected shares of at least 0, one of them positive. Leave kinds out for all.`,
+      `${where}: kinds are ${JSON.stringify(kinds)}, expected shares of at least 0, one of them positive. Leave kinds out for all.`,
     );
   }
 }

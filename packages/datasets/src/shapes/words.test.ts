@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { annotate } from './annotators.ts';
 import { describeScene } from './captions.ts';
+import { askGqaScene } from './gqa/questions.ts';
 import { askScene } from './questions.ts';
 import { sceneRandom } from './random.ts';
 import { type Domain, drawScene } from './scene.ts';
@@ -12,7 +13,7 @@ test('the list has every word of the texts, and no other', () => {
     for (let index = 0; index < 3000; index++) {
       const scene = drawScene({ seed: 11, index }, { domain });
       const random = sceneRandom({ seed: 11, index }, 'questions');
-      const questions = askScene(scene, random);
+      const questions = [...askScene(scene, random), ...askGqaScene(scene, random)];
       const texts = [
         ...describeScene(scene, random),
         ...questions.map(({ text }) => text.replace('?', '')),
@@ -22,5 +23,5 @@ test('the list has every word of the texts, and no other', () => {
     }
   }
   expect([...used].toSorted()).toEqual(SHAPES_WORDS);
-  expect(SHAPES_WORDS).toHaveLength(96);
+  expect(SHAPES_WORDS).toHaveLength(101);
 });

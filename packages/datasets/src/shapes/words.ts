@@ -7,7 +7,7 @@ const NOUNS: readonly string[] = [...KNOWN_SHAPES, ...UNSEEN_SHAPES, 'object'];
 
 /** Words of captions and questions that are no name of anything. */
 const FUNCTION_WORDS =
-  'a an and are as background color fewer how image is many more next of on picture shape size than texture the there to what with';
+  'a an and are as background both color do fewer have how image is many more next of on or picture same shape size than texture the there to what with';
 
 /**
  * Every word that captions, questions and answers of the shapes world can have, sorted; beside them texts have only `,` and

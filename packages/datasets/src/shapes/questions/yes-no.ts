@@ -8,7 +8,13 @@ import type { Scene } from '../scene.ts';
 import { describeUniquely, filterOf, isPossible, nounOf, nounsOf, shuffledObjects, valuesOf } from './phrases.ts';
 
 /** Pairs of attributes that existence is asked of. */
-const EXIST_SHARES = { 'color shape': 60, 'texture shape': 14, 'texture color': 10, 'size shape': 8, 'size color': 8 } as const;
+export const EXIST_SHARES = {
+  'color shape': 60,
+  'texture shape': 14,
+  'texture color': 10,
+  'size shape': 8,
+  'size color': 8,
+} as const;
 
 /** "is there a red circle?" */
 export const askExist: Asker = (scene, random) => {
@@ -28,7 +34,7 @@ export const askExist: Asker = (scene, random) => {
  * What is not there, but nearly: one object's value with another's ("is there a red circle?" of a red square and a blue
  * circle); where all such are there, one value of an object is changed.
  */
-function absentFilter(scene: Scene, attributes: readonly [Attribute, Attribute], random: Random): Filter | undefined {
+export function absentFilter(scene: Scene, attributes: readonly [Attribute, Attribute], random: Random): Filter | undefined {
   const [first, second] = attributes;
   const isAbsent = (filter: Filter): boolean =>
     isPossible(filter, scene.domain) && !scene.objects.some((object) => matches(object, filter));
