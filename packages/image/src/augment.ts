@@ -1,4 +1,5 @@
 import { ImageError, type Random } from '@blip2/core';
+import { randAugment, type RandAugmentOptions } from './rand-augment/rand-augment.ts';
 import { resizeBicubic } from './resize-bicubic.ts';
 import { applyExifOrientation, assertImageSize, assertRgbImage, type ImageSize, type RgbImage } from './rgb-image.ts';
 
@@ -20,6 +21,8 @@ export interface RandomCropOptions {
 export interface AugmentationOptions extends RandomCropOptions {
   /** How likely an image is mirrored. @default 0.5 */
   readonly flipProbability?: number;
+  /** Whether, and how, tones and geometry are changed last; see {@link randAugment}. @default false */
+  readonly randAugment?: boolean | RandAugmentOptions;
 }
 
 /** Tries before the middle of the image is taken. Source: torchvision `RandomResizedCrop.get_params`. */
@@ -84,25 +87,26 @@ export function drawCropBox(
 }
 
 /**
- * An image as training sees it: a random part, resized, perhaps mirrored.
+ * An image as training sees it: a random part, resized, perhaps mirrored, and with `randAugment` changed by two drawn operations.
  *
  * @returns a new image of exactly `size`.
- * @throws {ImageError} when the image or the size is malformed.
+ * @throws {ImageError} when the image, the size or an option is malformed.
  *
  * @example
- * const seen = augmentForTraining(image, { width: 224, height: 224 }, seededRandom(7));
+ * const seen = augmentForTraining(image, { width: 224, height: 224 }, seededRandom(7), { randAugment: true });
  *
- * Source: BLIP-2 (arXiv 2301.12597), section 3.4; LAVIS `blip2_image_train`.
+ * Source: BLIP-2 (arXiv 2301.12597), section 3.4; LAVIS `blip2_image_train`, with `randAugment` `blip_image_train`.
  */
 export function augmentForTraining(
   image: RgbImage,
   size: ImageSize,
   random: Random,
-  { flipProbability = 0.5, ...options }: AugmentationOptions = {},
+  { flipProbability = 0.5, randAugment: changes = false, ...options }: AugmentationOptions = {},
 ): RgbImage {
   assertRgbImage(image, 'augmentForTraining: image');
-  const seen = resizeBicubic(crop(image, drawCropBox(image, random, options)), size);
-  return random() < flipProbability ? flipHorizontally(seen) : seen;
+  const part = resizeBicubic(crop(image, drawCropBox(image, random, options)), size);
+  const seen = random() < flipProbability ? flipHorizontally(part) : part;
+  return changes === false ? seen : randAugment(seen, random, changes === true ? {} : changes);
 }
 
 function between([least, most]: readonly [number, number], random: Random): number {
