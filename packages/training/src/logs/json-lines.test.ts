@@ -78,7 +78,9 @@ describe('jsonLinesLogger', () => {
   it('says where it cannot write', async () => {
     await writeFile(join(folder, 'runs'), 'a file');
     const message = await write(0, []).catch((error: Error) => error.message.replaceAll(folder, ''));
-    expect(message).toMatchInlineSnapshot(`"/runs/log.jsonl: cannot be written: EEXIST: file already exists, mkdir '/runs'. Check the disk, then try again."`);
+    expect(message).toMatchInlineSnapshot(
+      `"/runs/log.jsonl: cannot be written: EEXIST: file already exists, mkdir '/runs'. Check the disk, then try again."`,
+    );
   });
 });
 
