@@ -2,7 +2,16 @@ import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 import sharp from 'sharp';
 import { decodePng } from '../src/formats/png.ts';
-import { BLIP2_IMAGE_PROCESSOR, decodeImage, preprocess, resizeBicubic, type RgbImage } from '../src/node.ts';
+import {
+  BLIP2_IMAGE_PROCESSOR,
+  decodeImage,
+  equalize,
+  preprocess,
+  resizeBicubic,
+  rotate,
+  sharpen,
+  type RgbImage,
+} from '../src/node.ts';
 
 // node packages/image/bench/image.ts
 
@@ -52,3 +61,8 @@ await measure('decode PNG 4000×3000, our own', () => decodePng(largePng, 'bench
 await measure('resize 4000×3000 to 224×224', () => resizeBicubic(large, square));
 await measure('resize 640×480 to 224×224', () => resizeBicubic(small, square));
 await measure('preprocess 8×640×480 to 8×224×224×3', () => preprocess(batch, BLIP2_IMAGE_PROCESSOR).dispose());
+
+const seen = resizeBicubic(small, square);
+await measure('equalize 224×224', () => equalize(seen));
+await measure('rotate 224×224', () => rotate(seen, 15));
+await measure('sharpen 224×224', () => sharpen(seen, 1.9));
