@@ -2,6 +2,7 @@
 // Brotli; tfjs and native modules, which the application brings, not counted. Limits are the measured sizes and a tenth.
 const LIMITS = {
   'core/config': '7.1 kB',
+  'core/errors': '0.8 kB',
   'core/index': '10.0 kB',
   'checkpoints/index': '25.9 kB',
   'checkpoints/node': '69.4 kB',
@@ -13,6 +14,8 @@ const LIMITS = {
   'vision-encoder/index': '17.6 kB',
   'qformer/index': '22.2 kB',
   'losses/index': '3.2 kB',
+  'eval/index': '14.6 kB',
+  'eval/node': '11.9 kB',
   'llm-adapters/index': '40.7 kB',
   'compiler/index': '30.2 kB',
   'compiler/node': '42.4 kB',

@@ -1,4 +1,4 @@
-import { InputError } from '@blip2/core';
+import { InputError } from '@blip2/core/errors';
 
 /**
  * The id of an image or a question, as JSON gives it. Ids are compared by value: the number 1 and the string `'1'` are different

@@ -1,4 +1,4 @@
-import { InputError } from '@blip2/core';
+import { InputError } from '@blip2/core/errors';
 import { splitWords } from '../words.ts';
 import { nGrams } from './n-grams.ts';
 import type { TokenizedCaptions } from './tokenizer.ts';

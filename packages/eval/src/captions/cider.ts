@@ -1,4 +1,4 @@
-import { InputError } from '@blip2/core';
+import { InputError } from '@blip2/core/errors';
 import { mean } from '../ids.ts';
 import { splitWords } from '../words.ts';
 import { LONGEST, nGrams } from './n-grams.ts';

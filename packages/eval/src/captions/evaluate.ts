@@ -1,4 +1,4 @@
-import { InputError } from '@blip2/core';
+import { InputError } from '@blip2/core/errors';
 import { assertKnownIds, assertSameIds, listIds } from '../ids.ts';
 import type { Id } from '../ids.ts';
 import { bleu } from './bleu.ts';

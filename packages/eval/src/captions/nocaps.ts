@@ -1,4 +1,4 @@
-import { InputError } from '@blip2/core';
+import { InputError } from '@blip2/core/errors';
 import type { Id } from '../ids.ts';
 import { evaluateCaptions } from './evaluate.ts';
 import type { CaptionEvaluation, CaptionInput } from './evaluate.ts';

@@ -1,4 +1,4 @@
-import { InputError } from '@blip2/core';
+import { InputError } from '@blip2/core/errors';
 import { cider } from './cider.ts';
 import type { DocumentFrequencies } from './cider.ts';
 

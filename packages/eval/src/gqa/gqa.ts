@@ -1,4 +1,4 @@
-import { InputError } from '@blip2/core';
+import { InputError } from '@blip2/core/errors';
 import { indexById, listIds } from '../ids.ts';
 import type { IndexOptions } from '../ids.ts';
 import { splitWords } from '../words.ts';

@@ -1,4 +1,4 @@
-import { InputError } from '@blip2/core';
+import { InputError } from '@blip2/core/errors';
 import type { GqaQuestion, GqaSceneGraph } from './questions.ts';
 
 const CELLS = 7; // a side, `eval.py --mapSize`

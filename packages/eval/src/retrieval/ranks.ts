@@ -1,4 +1,4 @@
-import { InputError } from '@blip2/core';
+import { InputError } from '@blip2/core/errors';
 
 /** Scores of one query against all candidates. */
 export type ScoreRow = ArrayLike<number>;

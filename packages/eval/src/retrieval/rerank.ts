@@ -1,4 +1,4 @@
-import { InputError } from '@blip2/core';
+import { InputError } from '@blip2/core/errors';
 import { bestCandidates } from './ranks.ts';
 import type { ScoreRow } from './ranks.ts';
 

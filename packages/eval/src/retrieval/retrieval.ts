@@ -1,4 +1,4 @@
-import { InputError } from '@blip2/core';
+import { InputError } from '@blip2/core/errors';
 import { mean } from '../ids.ts';
 import { bestRank } from './ranks.ts';
 import type { ScoreRow } from './ranks.ts';

@@ -1,4 +1,4 @@
-import { InputError } from '@blip2/core';
+import { InputError } from '@blip2/core/errors';
 import { assertSameIds, indexById, mean } from '../ids.ts';
 import type { Id, IndexOptions } from '../ids.ts';
 import { cleanVqaAnswer, normalizeVqaAnswer, normalizeVqaPunctuation } from './normalization.ts';
