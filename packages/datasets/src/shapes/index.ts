@@ -34,6 +34,7 @@ export {
 export { type SceneKey, sceneRandom, type Stream } from './random.ts';
 export { type CaptionClaims, captionFits, readCaption } from './read-caption.ts';
 export { type Relation, RELATIONS } from './relations.ts';
+export { coversPoint } from './render/covers.ts';
 export { renderScene, type RenderSceneOptions } from './render/render-scene.ts';
 export { type Domain, drawScene, type DrawSceneOptions, type Scene, type SceneObject } from './scene.ts';
 export { SHAPES_WORDS } from './words.ts';
