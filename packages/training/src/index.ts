@@ -44,3 +44,4 @@ export {
   visualPrompt,
 } from './recipes/stage-two.ts';
 export { createEagerStep, EagerStep, type EagerStepOptions } from './steps/eager-step.ts';
+export { initialQFormer, type InitialQFormerOptions } from './parameters/initial-qformer.ts';
