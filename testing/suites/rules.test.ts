@@ -15,6 +15,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   '@blip2/vision-encoder': ['@blip2/core'],
   '@blip2/qformer': ['@blip2/core'],
   '@blip2/losses': ['@blip2/core'],
+  '@blip2/eval': ['@blip2/core'],
   '@blip2/datasets': ['@blip2/core', '@blip2/checkpoints', '@blip2/image'],
   '@blip2/llm-adapters': ['@blip2/core', '@blip2/tokenizers', '@blip2/generation'],
   // It knows tensors and ONNX Runtime, no model; no model knows it.
@@ -30,7 +31,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     '@blip2/llm-adapters',
     '@blip2/compiler',
   ],
-  '@blip2/cli': ['blip2', '@blip2/core', '@blip2/checkpoints', '@blip2/image'],
+  '@blip2/cli': ['blip2', '@blip2/core', '@blip2/checkpoints', '@blip2/datasets', '@blip2/image'],
 };
 
 /** Packages with compiled code or parts of Node in them; a browser bundle must never meet one. */

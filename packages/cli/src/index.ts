@@ -6,6 +6,7 @@ import { embedCommand } from './commands/embed.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { matchCommand } from './commands/match.ts';
 import { searchCommand } from './commands/search.ts';
+import { shapesCommand } from './commands/shapes.ts';
 import type { Command } from './command.ts';
 import { describeOptions, parseCommandLine, UsageError } from './command-line.ts';
 import { describeError, type ExitCode, exitCodeOf } from './exit-code.ts';
@@ -24,6 +25,7 @@ const COMMANDS: readonly Command[] = [
   inspectCommand,
   convertCommand,
   benchCommand,
+  shapesCommand,
 ];
 
 /**
