@@ -28,12 +28,17 @@ export interface MixOptions {
  *
  * Source: LAVIS `MultiIterLoader`, whose ratios are these weights.
  */
-export function mixStreams<Row = DatasetRecord>(parts: readonly MixPart<Row>[], { seed = 0 }: MixOptions = {}): RecordStream<Row> {
+export function mixStreams<Row = DatasetRecord>(
+  parts: readonly MixPart<Row>[],
+  { seed = 0 }: MixOptions = {},
+): RecordStream<Row> {
   if (parts.length === 0) throw new InputError('mixStreams: got no streams, expected at least one. Pass some.');
   assertSeed(seed, 'mixStreams');
   for (const { stream, weight } of parts) {
     if (weight > 0 && Number.isFinite(weight)) continue;
-    throw new InputError(`mixStreams: the weight of ${stream.name} is ${weight}, expected a number above 0. Leave the stream out.`);
+    throw new InputError(
+      `mixStreams: the weight of ${stream.name} is ${weight}, expected a number above 0. Leave the stream out.`,
+    );
   }
   return new MixedStream(parts, seed);
 }
@@ -87,7 +92,9 @@ class MixedStream<Row> implements RecordStream<Row> {
     const identity = { kind: 'mix', seed: this.#seed, parts: this.#parts.length };
     const { draws, ended, streams } = checkPosition(schema, identity, position, where);
     if (ended.length !== this.#parts.length || streams.length !== this.#parts.length) {
-      throw new InputError(`${where}: the position has ${streams.length} streams, expected ${this.#parts.length}. Pass it unchanged.`);
+      throw new InputError(
+        `${where}: the position has ${streams.length} streams, expected ${this.#parts.length}. Pass it unchanged.`,
+      );
     }
     for (const [index, { stream }] of this.#parts.entries()) await stream.seek(streams[index]!);
     this.#draws = draws;

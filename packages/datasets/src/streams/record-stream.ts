@@ -68,7 +68,9 @@ export function checkEpochs(options: EpochOptions, where: string): Epochs {
   const { seed = 0, shuffle = true, epochs = Infinity, rank = { index: 0, count: 1 } } = options;
   assertSeed(seed, where);
   if (!(epochs === Infinity || Number.isSafeInteger(epochs)) || epochs < 1) {
-    throw new InputError(`${where}: epochs is ${epochs}, expected an integer of at least 1, or Infinity. Leave it out to repeat.`);
+    throw new InputError(
+      `${where}: epochs is ${epochs}, expected an integer of at least 1, or Infinity. Leave it out to repeat.`,
+    );
   }
   const { index, count } = rank;
   if (!Number.isSafeInteger(count) || !Number.isSafeInteger(index) || count < 1 || index < 0 || index >= count) {

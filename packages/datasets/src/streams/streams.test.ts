@@ -46,9 +46,11 @@ const rank = fc
   .integer({ min: 1, max: 3 })
   .chain((count) => fc.integer({ min: 0, max: count - 1 }).map((index) => ({ index, count })));
 const epochs = fc.record<EpochOptions>({ seed, shuffle: fc.boolean(), epochs: fc.integer({ min: 1, max: 4 }), rank });
-const makeIndexed = fc
-  .tuple(fc.integer({ min: 1, max: 12 }), epochs)
-  .map(([length, options]) => () => streamDataset(numbers(length, `set of ${length}`), options));
+const makeIndexed = fc.tuple(fc.integer({ min: 1, max: 12 }), epochs).map(
+  ([length, options]) =>
+    () =>
+      streamDataset(numbers(length, `set of ${length}`), options),
+);
 const makeSharded = fc
   .tuple(
     fc.array(fc.integer({ min: 0, max: 5 }), { minLength: 1, maxLength: 5 }).filter((lengths) => lengths.some((one) => one > 0)),
@@ -119,7 +121,9 @@ describe('epochs', () => {
   it('give every row once, in ranks together', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.integer({ min: 0, max: 4 }), { minLength: 1, maxLength: 5 }).filter((lengths) => lengths.some((one) => one > 0)),
+        fc
+          .array(fc.integer({ min: 0, max: 4 }), { minLength: 1, maxLength: 5 })
+          .filter((lengths) => lengths.some((one) => one > 0)),
         fc.integer({ min: 1, max: 3 }),
         fc.integer({ min: 1, max: 3 }),
         seed,
@@ -128,14 +132,20 @@ describe('epochs', () => {
           const length = lengths.reduce((sum, one) => sum + one, 0);
           const fromShards = await Promise.all(ranks.map((one) => take(streamShards('s', shardsOf(lengths), one), 1000)));
           const expected = lengths.flatMap((one, shard) => Array.from({ length: one }, (_, row) => `${shard}:${row}`));
-          expect(fromShards.flat().toSorted()).toEqual(Array.from({ length: times }, () => expected).flat().toSorted());
+          expect(fromShards.flat().toSorted()).toEqual(
+            Array.from({ length: times }, () => expected)
+              .flat()
+              .toSorted(),
+          );
 
           const fromRows = await Promise.all(ranks.map((one) => take(streamDataset(numbers(length), one), 1000)));
           const all = Array.from({ length: length * times }, (_, index) => `numbers ${index % length}`);
           expect(fromRows.flat().toSorted()).toEqual(all.toSorted());
           // One rank's rows lie between those of the others: together they are the sequence of a single process.
           const single = await take(streamDataset(numbers(length), { seed: seedOfRun, epochs: times }), 1000);
-          expect(single).toEqual(Array.from({ length: length * times }, (_, row) => fromRows[row % count]![Math.floor(row / count)]));
+          expect(single).toEqual(
+            Array.from({ length: length * times }, (_, row) => fromRows[row % count]![Math.floor(row / count)]),
+          );
         },
       ),
     );
