@@ -6,6 +6,9 @@ export {
   warmupCosine,
   type WarmupCosineOptions,
 } from './schedules/schedules.ts';
+export { type ByParameter, decaysInLavis, layerwiseRates, type LayerwiseRatesOptions } from './groups/groups.ts';
+export { progressText } from './logs/progress-text.ts';
+export { trainingReport, type TrainingReportOptions } from './logs/report/training-report.ts';
 export type { BatchSource, JsonValue } from './trainer/batch-source.ts';
 export type { BestEvaluation, CheckpointStore, TrainingCheckpoint, TrainingCounts } from './trainer/checkpoint-store.ts';
 export { train } from './trainer/train.ts';

@@ -1,11 +1,9 @@
 // A run that a test kills: node killed-run-test-child.ts FOLDER. Writes one dot for each step that it has taken.
 import { writeSync } from 'node:fs';
-import { join } from 'node:path';
-import { jsonLinesLogger } from '../logs/json-lines.ts';
 import { warmupCosine } from '../schedules/schedules.ts';
 import { SmallBatches, smallStep } from '../trainer/small-run-test-support.ts';
 import { train } from '../trainer/train.ts';
-import { checkpointFolder } from './checkpoint-folder.ts';
+import { trainingFolder } from './training-folder.ts';
 
 /** Steps of the whole run. */
 export const STEPS = 90;
@@ -23,8 +21,7 @@ export async function runInFolder(folder: string, onStep: () => void): Promise<v
     evaluateEvery: 7,
     evaluate: async ({ step: at }) => ({ distance: Math.abs(at - 40) }),
     best: { metric: 'distance', better: 'lower' },
-    checkpoints: checkpointFolder(folder, { identity: { recipe: 'small' }, keep: 2 }),
-    loggers: [jsonLinesLogger(join(folder, 'log.jsonl'))],
+    ...trainingFolder(folder, { identity: { recipe: 'small' }, keep: 2, showProgress: false }),
     onProgress: onStep,
   });
 }

@@ -58,5 +58,5 @@ it(`a run that is killed ${KILLS} times is the run that was not`, { timeout: 180
   expect(await valuesOf(killed)).toEqual(await valuesOf(whole));
   const names = (await readdir(killed)).toSorted();
   expect(names).toEqual((await readdir(whole)).toSorted()); // nothing half-written is left
-  expect(names).toEqual(['log.jsonl', 'step-00000042', 'step-00000088', 'step-00000090']);
+  expect(names).toEqual(['log.jsonl', 'report.html', 'step-00000042', 'step-00000088', 'step-00000090', 'tensorboard']);
 });
