@@ -11,7 +11,7 @@ export function progressText(progress: TrainingProgress, width: number = Number.
   const losses = Object.entries({ loss, ...metrics }).map(([name, value]) => `${name} ${shortNumber(value)}`);
   const parts = [
     `step ${step.toLocaleString('en')}/${totalSteps.toLocaleString('en')} (${((100 * step) / Math.max(totalSteps, 1)).toFixed(1)} %)`,
-    remainingSeconds === undefined ? undefined : `${duration(remainingSeconds)} left`,
+    remainingSeconds === undefined || step === totalSteps ? undefined : `${duration(remainingSeconds)} left`,
     ...losses,
     `rate ${learningRate.toExponential(1)}`,
     stepsPerSecond === undefined ? undefined : `${shortNumber(stepsPerSecond)} steps/s`,
