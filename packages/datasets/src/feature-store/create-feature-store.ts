@@ -1,8 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DisposedError, InputError, ResourceError, ShapeError } from '@blip2/core';
-import { encodeFloat16 } from '@blip2/checkpoints';
 import { fileProblem, lockIfFree, syncFolder, writePending, type BlobLock } from '@blip2/checkpoints/node';
+import { writeHalves } from './half-floats.ts';
 import { readShards, removeLeftOvers, writeShard } from './shards.ts';
 import {
   assertDescription,
@@ -220,10 +220,9 @@ class Writer implements FeatureStoreWriter {
   #put(key: string, row: Float32Array): void {
     const bytes = rowBytes(this.description);
     this.#waiting ??= new Uint8Array(this.#state.rowsPerShard * bytes);
-    const { buffer } = this.#waiting;
-    const offset = this.#waitingKeys.length * bytes;
-    if (this.description.dtype === 'F16') encodeFloat16(row, new Uint16Array(buffer, offset, row.length));
-    else new Float32Array(buffer, offset, row.length).set(row);
+    const place = this.#waiting.subarray(this.#waitingKeys.length * bytes, (this.#waitingKeys.length + 1) * bytes);
+    if (this.description.dtype === 'F16') writeHalves(row, place);
+    else new Float32Array(place.buffer, place.byteOffset, row.length).set(row);
     this.#waitingKeys.push(key);
     this.#state.keys.add(key);
   }

@@ -1,13 +1,14 @@
 import { CheckpointError, DisposedError, type Weight } from '@blip2/core';
-import { decodeFloat16, openSafetensors, type ByteSource, type ReadOptions } from '@blip2/checkpoints';
+import { openSafetensors, type ByteSource, type ReadOptions } from '@blip2/checkpoints';
 import { openFileByteSource } from '@blip2/checkpoints/node';
+import { readHalves } from './half-floats.ts';
 import { FEATURES, KEYS_HASH, type Shard } from './shards.ts';
 import { rowBytes, rowLength, type FeatureStoreDescription } from './store-description.ts';
 
 /** Systems allow a process some hundred open files at least. */
 const OPEN_FILES = 64;
-/** Larger reads are cut, so that an abort is noticed soon. */
-const LARGEST_READ_BYTES = 16 * 1024 * 1024;
+/** Longer reads are cut: an abort is noticed soon, and halves that wait to be converted take little memory. */
+const LARGEST_READ_BYTES = 1024 * 1024;
 
 /** A shard's file, its header read and checked. */
 export interface ShardFile {
@@ -28,10 +29,15 @@ export class ShardFiles {
   readonly #description: FeatureStoreDescription;
   /** The one that was not used for longest comes first. */
   readonly #open = new Map<Shard, OpenShard>();
+  /** Memory for halves, as many pieces as were ever read at once. */
+  readonly #halves: Uint8Array<ArrayBuffer>[] = [];
+  /** Rows that are read at once. */
+  readonly #step: number;
   #disposed = false;
 
   constructor(description: FeatureStoreDescription) {
     this.#description = description;
+    this.#step = Math.max(1, Math.floor(LARGEST_READ_BYTES / rowBytes(description)));
   }
 
   /** Runs `work` with a shard's file, which stays open meanwhile. */
@@ -61,7 +67,7 @@ export class ShardFiles {
   readRows(shard: Shard, begin: number, target: Float32Array<ArrayBuffer>, options: ReadOptions): Promise<void> {
     const length = rowLength(this.#description);
     const bytes = rowBytes(this.#description);
-    const step = Math.max(1, Math.floor(LARGEST_READ_BYTES / bytes));
+    const step = this.#step;
     return this.use(shard, async ({ source, dataOffset }) => {
       for (let row = 0; row * length < target.length; row += step) {
         const part = target.subarray(row * length, Math.min((row + step) * length, target.length));
@@ -82,10 +88,14 @@ export class ShardFiles {
       await source.readInto!(offset, new Uint8Array(buffer, byteOffset, 4 * length), options);
       return;
     }
-    // The halves go into the upper half of their values' own memory. Converting from the front never overwrites one that is still to come.
-    const halvesAt = byteOffset + 2 * length;
-    await source.readInto!(offset, new Uint8Array(buffer, halvesAt, 2 * length), options);
-    decodeFloat16(new Uint16Array(buffer, halvesAt, length), part);
+    const piece = this.#halves.pop() ?? new Uint8Array(this.#step * rowBytes(this.#description));
+    try {
+      const halves = piece.subarray(0, 2 * length);
+      await source.readInto!(offset, halves, options);
+      readHalves(halves, part);
+    } finally {
+      this.#halves.push(piece);
+    }
   }
 
   #closeSome(limit: number): void {
