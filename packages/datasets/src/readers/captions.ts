@@ -41,7 +41,7 @@ class CocoFormat {
   }
 
   /** @throws {DatasetError} for a caption without an image. */
-  fill(table: CaptionTable, path: string): void {
+  addTo(table: CaptionTable, path: string): void {
     for (const image of this.images.values()) table.add(image, []);
     for (const { imageId, caption, place } of this.#captions) {
       const image = this.images.get(imageId);
@@ -86,7 +86,7 @@ export async function readCocoCaptions(path: string, options: CaptionReaderOptio
     coco.images.set(imageId, image);
   };
   await readJsonEntries(path, onEntry, { abortSignal: options.abortSignal, isWanted: isCaptionKey });
-  coco.fill(table, path);
+  coco.addTo(table, path);
   return table.dataset('coco captions', path, options);
 }
 
@@ -163,7 +163,7 @@ export async function readNoCaps(path: string, options: ReaderOptions): Promise<
     return undefined;
   };
   await readJsonEntries(path, onEntry, { abortSignal: options.abortSignal, isWanted: isCaptionKey });
-  coco.fill(table, path);
+  coco.addTo(table, path);
   return table.dataset('nocaps', path, { ...options, rows: 'image' });
 }
 

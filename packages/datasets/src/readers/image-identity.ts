@@ -24,7 +24,8 @@ export function cocoImage(name: string, path: string, place: string): ImageIdent
 /** A COCO image of which only the number is known, from one of the given folders. */
 export function cocoImageOfId(imageId: number, folders: readonly string[]): ImageIdentity {
   const digits = String(imageId).padStart(12, '0');
-  const names = folders.flatMap((folder) => cocoNames(`COCO_${folder}_${digits}.jpg`));
+  // Pictures of the shapes world are PNG files.
+  const names = ['jpg', 'png'].flatMap((ending) => folders.flatMap((folder) => cocoNames(`COCO_${folder}_${digits}.${ending}`)));
   return { imageKey: `coco:${imageId}`, imageId, names };
 }
 
@@ -52,7 +53,9 @@ export function visualGenomeImage(name: string, path: string, place: string): Im
 export function gqaImage(name: string, path: string, place: string): ImageIdentity {
   assertImageName(name, path, place);
   const stem = stemOf(name);
-  const names = [...new Set([name, stemAndEnding(name), `images/${stemAndEnding(name)}`])];
+  const bare = stemAndEnding(name);
+  // Pictures of the shapes world are PNG files, and questions name no ending.
+  const names = [...new Set([name, bare, `images/${bare}`, `${stem}.png`, `images/${stem}.png`])];
   return { imageKey: /^\d+$/.test(stem) ? `vg:${Number(stem)}` : `gqa:${stem}`, imageId: stem, names };
 }
 

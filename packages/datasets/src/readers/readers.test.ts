@@ -42,7 +42,7 @@ const karpathy = {
   ],
 };
 
-const official = {
+const officialFile = {
   info: { year: 2014, contributors: ['x'] },
   annotations: [
     { image_id: 9, id: 1, caption: 'Food' },
@@ -76,9 +76,9 @@ describe('COCO captions', () => {
 
   it('reads official files, whatever the order of their lists', async () => {
     const folder = await temporaryFolder();
-    const { annotations, images, info, licenses } = official;
+    const { annotations, images, info, licenses } = officialFile;
     for (const [name, content] of [
-      ['a.json', official],
+      ['a.json', officialFile],
       ['b.json', { info, images, licenses, annotations }],
     ] as const) {
       const rows = rowsOf(await readCocoCaptions(await folder.write(name, content), { images: folder.path, rows: 'image' }));
