@@ -375,5 +375,7 @@ test('counts keep their proportions', () => {
     }
   `);
   expect(shapesWorldCounts(1).nocaps).toEqual({ in: 1, near: 1, out: 1 });
-  expect(() => shapesWorldCounts(0)).toThrowErrorMatchingInlineSnapshot(`[InputError: shapesWorldCounts: train is 0, expected a whole number from 1 to 10,000,000. Pass the number of images.]`);
+  expect(() => shapesWorldCounts(0)).toThrowErrorMatchingInlineSnapshot(
+    `[InputError: shapesWorldCounts: train is 0, expected a whole number from 1 to 10,000,000. Pass the number of images.]`,
+  );
 });
