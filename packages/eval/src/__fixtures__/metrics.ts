@@ -1,7 +1,6 @@
 // For tests only: the golden values of the official scorers, and how closely to compare.
 import { readFileSync } from 'node:fs';
 import { fixturePath } from '@blip2/testing';
-import { expect } from 'vitest';
 
 /** A file of `testing/fixtures/metrics`. */
 // oxlint-disable-next-line typescript/no-explicit-any -- each file has its own structure
@@ -11,11 +10,13 @@ export function readMetrics(name: string): any {
 
 /** |a − b| ≤ tolerance · |b| for each pair. */
 export function expectRelative(actual: readonly number[], expected: readonly number[], tolerance = 1e-9): void {
-  expect(actual.length).toBe(expected.length);
   const wrong = expected.flatMap((value, index) =>
-    Math.abs(actual[index]! - value) <= tolerance * Math.abs(value) ? [] : [{ index, actual: actual[index], expected: value }],
+    Math.abs(actual[index]! - value) <= tolerance * Math.abs(value) ? [] : [`${index}: ${actual[index]}, expected ${value}`],
   );
-  expect(wrong).toEqual([]);
+  if (actual.length !== expected.length || wrong.length > 0)
+    throw new Error(
+      `${actual.length} values, expected ${expected.length}; ${wrong.length} differ\n${wrong.slice(0, 5).join('\n')}`,
+    );
 }
 
 /** What work says when it fails. */

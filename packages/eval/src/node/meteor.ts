@@ -2,7 +2,7 @@ import { basename, dirname, resolve } from 'node:path';
 import type { CaptionScores, TokenizedCaptions } from '../captions/tokenizer.ts';
 import { findJar, JavaProcess } from './java.ts';
 import type { JavaOptions } from './java.ts';
-import { addMeteorStatistics, meteorScore, STATISTICS } from './meteor-statistics.ts';
+import { addMeteorStatistics, meteorScore, STATISTICS } from '../meteor/statistics.ts';
 
 /** How METEOR is run. */
 export interface MeteorOptions extends JavaOptions {

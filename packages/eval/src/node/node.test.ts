@@ -6,7 +6,7 @@ import { standIn } from '../__fixtures__/stand-in.ts';
 import type { Recording, StandIn } from '../__fixtures__/stand-in.ts';
 import { evaluateCaptionsWithJava } from './evaluate.ts';
 import { JavaScorerError } from './java.ts';
-import { addMeteorStatistics, meteorScore } from './meteor-statistics.ts';
+import { addMeteorStatistics, meteorScore } from '../meteor/statistics.ts';
 import { meteor, meteorRequest } from './meteor.ts';
 import { spice, spiceInput, spiceScores } from './spice.ts';
 import type { SpiceResult } from './spice.ts';
@@ -208,7 +208,9 @@ describe('SPICE', () => {
       ---
       SPICE: the program wrote something else than a list of results. Check that the jar is that of SPICE 1.0."
     `);
-    expect(() => spiceScores([3, 7], wrapper.resultFile)).toThrowErrorMatchingInlineSnapshot(`[InputError: spice: 1 result has an id that the images lack (12). Check that results and annotations belong to the same split.]`);
+    expect(() => spiceScores([3, 7], wrapper.resultFile)).toThrowErrorMatchingInlineSnapshot(
+      `[InputError: spice: 1 result has an id that the images lack (12). Check that results and annotations belong to the same split.]`,
+    );
   });
 });
 

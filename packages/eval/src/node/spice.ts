@@ -4,21 +4,9 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { assertSameIds, indexById, mean } from '../ids.ts';
 import type { Id } from '../ids.ts';
 import type { PreparedCaptions } from '../captions/evaluate.ts';
+import type { SpiceCategories } from '../spice/scores.ts';
 import { findJar, JavaProcess, JavaScorerError } from './java.ts';
 import type { JavaOptions } from './java.ts';
-
-/** F-score, precision and recall of tuples, not a number where there are none, and their counts. */
-export interface SpiceScore {
-  readonly f: number;
-  readonly pr: number;
-  readonly re: number;
-  readonly tp: number;
-  readonly fp: number;
-  readonly fn: number;
-}
-
-/** What SPICE says about an image: `All`, `Object`, `Attribute`, `Relation`, `Cardinality`, `Color`, `Size`. */
-export type SpiceCategories = Readonly<Record<string, SpiceScore>>;
 
 /** SPICE of all images and of each. */
 export interface SpiceScores {

@@ -25,7 +25,7 @@ export function normalizeVqaPunctuation(text: string, normalization: VqaNormaliz
   const { comma, period } = PATTERNS[normalization];
   const isNumber = comma.test(text);
   let output = text;
-  for (const mark of PUNCTUATION)
+  for (const mark of PUNCTUATION.filter((one) => text.includes(one)))
     output = output.replaceAll(mark, isNumber || text.includes(`${mark} `) || text.includes(` ${mark}`) ? '' : ' ');
   let removed = 0;
   return output.replaceAll(period, (dot) => ((removed += 1) > MOST_PERIODS ? dot : ''));

@@ -1,0 +1,12 @@
+export { meteorSegment, nativeMeteor } from './meteor/native.ts';
+export type { MeteorSegment, NativeMeteorOptions } from './meteor/native.ts';
+export { parseParaphrases } from './meteor/matches.ts';
+export type { MeteorMatch, MeteorModule, MeteorTables, Paraphrases } from './meteor/matches.ts';
+export { normalizeForMeteor } from './meteor/normalizer.ts';
+export { addMeteorStatistics, meteorScore } from './meteor/statistics.ts';
+export type { MeteorStatistics } from './meteor/statistics.ts';
+export type { SceneTuple } from './spice/graph.ts';
+export type { SpiceCategories, SpiceScore } from './spice/scores.ts';
+export { spiceTupleScores } from './spice/tuples.ts';
+export { parseWordTables } from './word-tables.ts';
+export type { WordTables } from './word-tables.ts';
