@@ -31,6 +31,18 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     '@blip2/llm-adapters',
     '@blip2/compiler',
   ],
+  '@blip2/training': [
+    '@blip2/core',
+    '@blip2/checkpoints',
+    '@blip2/compiler',
+    '@blip2/datasets',
+    '@blip2/image',
+    '@blip2/llm-adapters',
+    '@blip2/losses',
+    '@blip2/qformer',
+    '@blip2/tokenizers',
+    '@blip2/vision-encoder',
+  ],
   '@blip2/cli': ['blip2', '@blip2/core', '@blip2/checkpoints', '@blip2/datasets', '@blip2/image'],
 };
 
