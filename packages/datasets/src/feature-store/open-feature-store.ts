@@ -152,25 +152,7 @@ class Reader implements FeatureStore {
         [keys.length, tokens, width],
       );
     }
-    const runs = this.#runs(this.#rowsOf(keys));
-    let next = 0;
-    const readSome = async (): Promise<void> => {
-      while (next < runs.length) {
-        abortSignal?.throwIfAborted();
-        const { shard, begin, slot, rows } = runs[next++]!;
-        await this.#files.readRows(shard, begin, target.subarray(slot * length, (slot + rows) * length), { abortSignal });
-      }
-    };
-    const readers = Array.from({ length: Math.min(READS_AT_ONCE, runs.length) }, readSome);
-    try {
-      await Promise.all(readers);
-    } catch (cause) {
-      next = runs.length;
-      // The caller may use the memory again when this has ended.
-      await Promise.allSettled(readers);
-      throw cause;
-    }
-    abortSignal?.throwIfAborted();
+    await this.#fill(target, this.#runs(this.#rowsOf(keys)), abortSignal);
   }
 
   async *stream({ rows = 64, shards = this.#shards.keys(), abortSignal }: StreamOptions = {}): AsyncGenerator<
@@ -241,7 +223,7 @@ class Reader implements FeatureStore {
       const begin = row - this.#begins[shardIndex]!;
       const last = runs.at(-1);
       const follows = last?.shard === shard && last.begin + last.rows === begin && last.slot + last.rows === slot;
-      if (follows) last.rows++;
+      if (follows && last.rows < this.#files.rowsAtOnce) last.rows++;
       else runs.push({ shard, begin, slot, rows: 1 });
     }
     return runs;
@@ -258,8 +240,35 @@ class Reader implements FeatureStore {
   async #readBatch(shard: Shard, begin: number, rows: number, abortSignal: AbortSignal | undefined): Promise<FeatureBatch> {
     const keys = shard.keys.slice(begin, begin + rows);
     const features = unfilled(keys.length * rowLength(this.description));
-    await this.#files.readRows(shard, begin, features, { abortSignal });
+    const step = this.#files.rowsAtOnce;
+    const runs = Array.from({ length: Math.ceil(keys.length / step) }, (_, index) => {
+      const slot = index * step;
+      return { shard, begin: begin + slot, slot, rows: Math.min(step, keys.length - slot) };
+    });
+    await this.#fill(features, runs, abortSignal);
     return { keys, features };
+  }
+
+  /** Several reads at once. When one fails the others end before the error is thrown, so that the memory is the caller's again. */
+  async #fill(target: Float32Array<ArrayBuffer>, runs: readonly Run[], abortSignal: AbortSignal | undefined): Promise<void> {
+    const length = rowLength(this.description);
+    let next = 0;
+    const readSome = async (): Promise<void> => {
+      while (next < runs.length) {
+        abortSignal?.throwIfAborted();
+        const { shard, begin, slot, rows } = runs[next++]!;
+        await this.#files.readRows(shard, begin, target.subarray(slot * length, (slot + rows) * length), { abortSignal });
+      }
+    };
+    const readers = Array.from({ length: Math.min(READS_AT_ONCE, runs.length) }, readSome);
+    try {
+      await Promise.all(readers);
+    } catch (cause) {
+      next = runs.length;
+      await Promise.allSettled(readers);
+      throw cause;
+    }
+    abortSignal?.throwIfAborted();
   }
 
   #twice(): CheckpointError {

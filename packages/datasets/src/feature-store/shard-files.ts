@@ -3,7 +3,7 @@ import { openSafetensors, type ByteSource, type ReadOptions } from '@blip2/check
 import { openFileByteSource } from '@blip2/checkpoints/node';
 import { readHalves } from './half-floats.ts';
 import { FEATURES, KEYS_HASH, type Shard } from './shards.ts';
-import { rowBytes, rowLength, type FeatureStoreDescription } from './store-description.ts';
+import { rowBytes, type FeatureStoreDescription } from './store-description.ts';
 
 /** Systems allow a process some hundred open files at least. */
 const OPEN_FILES = 64;
@@ -26,18 +26,18 @@ interface OpenShard {
 
 /** The files of shards, opened when they are read and closed when too many are open. */
 export class ShardFiles {
+  /** Rows of the longest read. */
+  readonly rowsAtOnce: number;
   readonly #description: FeatureStoreDescription;
   /** The one that was not used for longest comes first. */
   readonly #open = new Map<Shard, OpenShard>();
   /** Memory for halves, as many pieces as were ever read at once. */
   readonly #halves: Uint8Array<ArrayBuffer>[] = [];
-  /** Rows that are read at once. */
-  readonly #step: number;
   #disposed = false;
 
   constructor(description: FeatureStoreDescription) {
     this.#description = description;
-    this.#step = Math.max(1, Math.floor(LARGEST_READ_BYTES / rowBytes(description)));
+    this.rowsAtOnce = Math.max(1, Math.floor(LARGEST_READ_BYTES / rowBytes(description)));
   }
 
   /** Runs `work` with a shard's file, which stays open meanwhile. */
@@ -60,20 +60,14 @@ export class ShardFiles {
   }
 
   /**
-   * Reads rows that follow one another.
+   * Reads rows that follow one another, at most {@link ShardFiles.rowsAtOnce}.
    *
    * @param target - Exactly as many values as the rows have.
    */
   readRows(shard: Shard, begin: number, target: Float32Array<ArrayBuffer>, options: ReadOptions): Promise<void> {
-    const length = rowLength(this.#description);
-    const bytes = rowBytes(this.#description);
-    const step = this.#step;
-    return this.use(shard, async ({ source, dataOffset }) => {
-      for (let row = 0; row * length < target.length; row += step) {
-        const part = target.subarray(row * length, Math.min((row + step) * length, target.length));
-        await this.#readPart(source, dataOffset + (begin + row) * bytes, part, options);
-      }
-    });
+    return this.use(shard, ({ source, dataOffset }) =>
+      this.#readPart(source, dataOffset + begin * rowBytes(this.#description), target, options),
+    );
   }
 
   /** Closes what is open, files in use when their reads have ended. */
@@ -88,7 +82,7 @@ export class ShardFiles {
       await source.readInto!(offset, new Uint8Array(buffer, byteOffset, 4 * length), options);
       return;
     }
-    const piece = this.#halves.pop() ?? new Uint8Array(this.#step * rowBytes(this.#description));
+    const piece = this.#halves.pop() ?? new Uint8Array(this.rowsAtOnce * rowBytes(this.#description));
     try {
       const halves = piece.subarray(0, 2 * length);
       await source.readInto!(offset, halves, options);
