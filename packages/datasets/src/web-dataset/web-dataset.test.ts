@@ -66,7 +66,8 @@ it('reads samples: endings in any case, folders, other members between them', as
     const stream = await streamWebDataset(await folder.write(name, content), { ...once, name: 'web' });
     const records: DatasetRecord[] = [];
     for await (const record of stream) records.push(record);
-    expect(records.map(({ readImage: _, ...record }) => record)).toEqual([
+    // `toEqual` passes over what is undefined.
+    expect(records.map((record) => ({ ...record, readImage: undefined }))).toEqual([
       { key: `web:${name}/part/000`, imageKey: `web:${name}/part/000`, imageId: 'part/000', captions: ['a dog', 'two dogs'] },
       { key: `web:${name}/part/001`, imageKey: `web:${name}/part/001`, imageId: 'part/001', captions: ['a cat'] },
       {
