@@ -5,7 +5,7 @@ export * from './image-processor.ts';
 export * from './preprocess.ts';
 export { rotate, shearX, shearY, translateX, translateY, type FillColor } from './rand-augment/affine.ts';
 export {
-  applyOperation,
+  applyRandAugmentOperation,
   RAND_AUGMENT_OPERATIONS,
   randAugment,
   type RandAugmentOperation,

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { augmentForTraining } from '../augment.ts';
 import type { RgbImage } from '../rgb-image.ts';
 import { rotate, shearX, shearY, translateX, translateY } from './affine.ts';
-import { applyOperation, RAND_AUGMENT_OPERATIONS, randAugment, type RandAugmentOperation } from './rand-augment.ts';
+import { applyRandAugmentOperation, RAND_AUGMENT_OPERATIONS, randAugment, type RandAugmentOperation } from './rand-augment.ts';
 import { sharpen } from './sharpness.ts';
 import { autoContrast, brighten, equalize } from './tone.ts';
 
@@ -42,12 +42,13 @@ describe('randAugment', () => {
   });
 
   it('does at magnitude 5 what the reference does', () => {
-    const at5 = (operation: RandAugmentOperation, direction: 1 | -1 = 1): RgbImage => applyOperation(image, operation, direction);
+    const at5 = (operation: RandAugmentOperation, direction: 1 | -1 = 1): RgbImage =>
+      applyRandAugmentOperation(image, operation, direction);
     expect(at5('identity')).toBe(image);
     expect(at5('brightness')).toEqual(image); // factor 1
     expect(at5('sharpness')).toEqual(image);
     expect(at5('autoContrast').data.every((byte) => byte === 255)).toBe(true); // no black: the negated byte wraps around
-    expect(applyOperation(image, 'autoContrast', 1, { overflow: 'clip' })).toEqual(autoContrast(image));
+    expect(applyRandAugmentOperation(image, 'autoContrast', 1, { overflow: 'clip' })).toEqual(autoContrast(image));
     expect(at5('shearX', -1)).toEqual(shearX(image, -0.15));
     expect(at5('shearY')).toEqual(shearY(image, 0.15));
     expect(at5('translateX')).toEqual(translateX(image, 5));
@@ -56,12 +57,12 @@ describe('randAugment', () => {
   });
 
   it('goes as far as the magnitude says', () => {
-    expect(applyOperation(image, 'brightness', 1, { magnitude: 0 })).toEqual(brighten(image, 0.1));
-    expect(applyOperation(image, 'sharpness', 1, { magnitude: 10, overflow: 'clip' })).toEqual(
+    expect(applyRandAugmentOperation(image, 'brightness', 1, { magnitude: 0 })).toEqual(brighten(image, 0.1));
+    expect(applyRandAugmentOperation(image, 'sharpness', 1, { magnitude: 10, overflow: 'clip' })).toEqual(
       sharpen(image, 1.9000000000000001),
     );
     const fill = [255, 0, 0] as const;
-    expect(applyOperation(image, 'rotate', 1, { magnitude: 10, fill })).toEqual(rotate(image, 30, fill));
+    expect(applyRandAugmentOperation(image, 'rotate', 1, { magnitude: 10, fill })).toEqual(rotate(image, 30, fill));
   });
 
   it('reaches every operation about equally often, and gives the same images for the same seed', () => {

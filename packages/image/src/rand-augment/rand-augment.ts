@@ -67,7 +67,7 @@ export function randAugment(image: RgbImage, random: Random, options: RandAugmen
   const drawn = Array.from({ length: count }, () => operations[Math.floor(random() * operations.length)]!);
   return drawn.reduce((seen, operation) => {
     if (random() >= probability) return seen;
-    return applyOperation(seen, operation, random() < 0.5 ? -1 : 1, options);
+    return applyRandAugmentOperation(seen, operation, random() < 0.5 ? -1 : 1, options);
   }, image);
 }
 
@@ -78,7 +78,7 @@ export function randAugment(image: RgbImage, random: Random, options: RandAugmen
  * @returns an image of the same size: a new one, or the one passed for `'identity'`.
  * @throws {ImageError} when the image is malformed or the magnitude is not within 0 to 10.
  */
-export function applyOperation(
+export function applyRandAugmentOperation(
   image: RgbImage,
   operation: RandAugmentOperation,
   direction: 1 | -1,
