@@ -14,6 +14,7 @@ export * from './layers/batched-product.ts';
 export * from './layers/cross-entropy.ts';
 export * from './layers/describe.ts';
 export * from './layers/detached.ts';
+export * from './layers/dropout.ts';
 export * from './layers/embedding.ts';
 export { FUSED_KERNELS, type FusedKernel } from './layers/fused-kernel.ts';
 export * from './layers/linear.ts';

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
 import { tidy } from '../tensor-scope.ts';
 import { batchedProduct } from './batched-product.ts';
+import type { Dropout } from './dropout.ts';
 import { type FusedOperation, runFused } from './fused-kernel.ts';
 import { swapped } from './swapped.ts';
 
@@ -53,9 +54,19 @@ export function attentionProbabilities(query: Tensor4D, key: Tensor4D, { scale, 
  * @param query - `[batch, heads, queries, headWidth]`
  * @param key - `[batch, heads, keys, headWidth]`
  * @param value - `[batch, heads, keys, headWidth]`
+ * @param dropout - Of the probabilities, which are a tensor of their own then. @default none
  * @returns `[batch, heads, queries, headWidth]`
  */
-export function attend(query: Tensor4D, key: Tensor4D, value: Tensor4D, { scale, bias }: AttentionOptions): Tensor4D {
+export function attend(
+  query: Tensor4D,
+  key: Tensor4D,
+  value: Tensor4D,
+  { scale, bias }: AttentionOptions,
+  dropout?: Dropout,
+): Tensor4D {
+  if (dropout !== undefined) {
+    return tidy(() => batchedProduct(dropout(attentionProbabilities(query, key, { scale, bias })), value)); // [batch, heads, queries, headWidth]
+  }
   return runFused(ATTENTION, { query, key, value, bias }, { scale }); // [batch, heads, queries, headWidth]
 }
 
