@@ -1,6 +1,8 @@
 import {
   activation,
+  applyDropout,
   attend,
+  type Dropout,
   embed,
   type HostTensor,
   layerNorm,
@@ -121,6 +123,7 @@ export function optAttentionBias(mask: readonly (readonly number[])[], tokens: n
  * @param hidden - `[batch, tokens, width]`
  * @param past - Keys and values of the positions before, for incremental decoding.
  * @param prompt - Keys and values of positions before those, shared by beams; see {@link attendShared}. Needs a bias.
+ * @param dropout - In training: of what attention and feed-forward layers add. @default none
  * @returns the next hidden state `[batch, tokens, width]`, and keys and values of all positions but the shared ones.
  */
 export function optLayer(
@@ -130,6 +133,7 @@ export function optLayer(
   bias?: Tensor4D,
   past?: KeysAndValues,
   prompt?: KeysAndValues,
+  dropout?: Dropout,
 ): { hidden: Tensor3D } & KeysAndValues {
   const { heads, normBefore, normEpsilon } = config;
   return tidy(() => {
@@ -143,17 +147,17 @@ export function optLayer(
     const attendedTo =
       prompt && bias ? attendShared(query, prompt, { key, value }, { scale, bias }) : attend(query, key, value, { scale, bias }); // [batch, heads, tokens, headWidth]
     const read = mergeHeads(attendedTo); // [batch, tokens, width]
-    const sum: Tensor3D = tf.add(hidden, linear(params.output, read)); // [batch, tokens, width]
+    const sum: Tensor3D = tf.add(hidden, applyDropout(dropout, linear(params.output, read))); // [batch, tokens, width]
     const middle = normBefore ? sum : layerNorm(params.attentionNorm, sum, normEpsilon);
-    return { hidden: feedForward(params, config, middle), key, value };
+    return { hidden: feedForward(params, config, middle, dropout), key, value };
   });
 }
 
-function feedForward(params: OptLayerParams, config: OptConfig, hidden: Tensor3D): Tensor3D {
+function feedForward(params: OptLayerParams, config: OptConfig, hidden: Tensor3D, dropout?: Dropout): Tensor3D {
   const { normBefore, normEpsilon } = config;
   const input = normBefore ? layerNorm(params.feedForwardNorm, hidden, normEpsilon) : hidden;
   const inner = activation(config.activation, linear(params.feedForwardIn, input)); // [batch, tokens, feedForwardWidth]
-  const sum: Tensor3D = tf.add(hidden, linear(params.feedForwardOut, inner)); // [batch, tokens, width]
+  const sum: Tensor3D = tf.add(hidden, applyDropout(dropout, linear(params.feedForwardOut, inner))); // [batch, tokens, width]
   return normBefore ? sum : layerNorm(params.feedForwardNorm, sum, normEpsilon);
 }
 

@@ -1,4 +1,4 @@
-import { type HostTensor, linear, rmsNorm, type RmsNormParams, tidy } from '@blip2/core';
+import { type Dropout, type HostTensor, linear, rmsNorm, type RmsNormParams, tidy } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
 import { causalMask, hasPadding, tensorOf } from './host-tensors.ts';
@@ -108,6 +108,7 @@ export function t5CrossKeysAndValues(params: T5CrossParams, config: T5Config, en
  * @param encoded - Keys and values of the encoder's output, from {@link t5CrossKeysAndValues}: of each row, or of each prompt where
  *   all have equally many rows, one after the other. `bias.cross` goes with them.
  * @param past - Keys and values of the decoder's positions before, for incremental decoding.
+ * @param dropout - In training. @default none
  * @returns the next hidden state `[batch, tokens, width]`, and self-attention's keys and values of all positions.
  */
 export function t5DecoderLayer(
@@ -117,18 +118,20 @@ export function t5DecoderLayer(
   bias: T5DecoderBias,
   encoded: KeysAndValues,
   past?: KeysAndValues,
+  dropout?: Dropout,
 ): { hidden: Tensor3D } & KeysAndValues {
   return tidy(() => {
     const normed = rmsNorm(params.attentionNorm, hidden, config.normEpsilon);
     const added = keysAndValues(params.attention, config, normed); // [batch, heads, tokens, headWidth]
     const key = past ? tf.concat([past.key, added.key], 2) : added.key; // [batch, heads, keys, headWidth]
     const value = past ? tf.concat([past.value, added.value], 2) : added.value; // [batch, heads, keys, headWidth]
-    const afterSelf: Tensor3D = tf.add(hidden, t5Attention(params.attention, config, normed, { key, value }, bias.self)); // [batch, tokens, width]
+    const readOwn = t5Attention(params.attention, config, normed, { key, value }, bias.self, dropout); // [batch, tokens, width]
+    const afterSelf: Tensor3D = tf.add(hidden, readOwn); // [batch, tokens, width]
     const normedAgain = rmsNorm(params.crossAttentionNorm, afterSelf, config.normEpsilon);
     const byPrompt = tf.reshape(normedAgain, [encoded.key.shape[0], -1, config.width]) as Tensor3D; // [prompts, beams · tokens, width]
-    const read = t5Attention(params.crossAttention, config, byPrompt, encoded, bias.cross); // [prompts, beams · tokens, width]
+    const read = t5Attention(params.crossAttention, config, byPrompt, encoded, bias.cross, dropout); // [prompts, beams · tokens, width]
     const afterCross = tf.add(afterSelf, tf.reshape(read, hidden.shape)) as Tensor3D; // [batch, tokens, width]
-    return { hidden: t5FeedForward(params.feedForward, params.feedForwardNorm, config, afterCross), key, value };
+    return { hidden: t5FeedForward(params.feedForward, params.feedForwardNorm, config, afterCross, dropout), key, value };
   });
 }
 

@@ -1,4 +1,4 @@
-import { type HostTensor, rmsNorm, type RmsNormParams, tidy } from '@blip2/core';
+import { type Dropout, type HostTensor, rmsNorm, type RmsNormParams, tidy } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
 import { hasPadding, paddingMask, tensorOf } from './host-tensors.ts';
@@ -65,13 +65,19 @@ export function t5PaddingBias(mask: readonly (readonly number[])[]): Tensor4D | 
   return hasPadding(mask) ? tensorOf(paddingMask(mask)) : undefined;
 }
 
-/** One block. @param hidden - `[batch, tokens, width]` @returns `[batch, tokens, width]` */
-export function t5EncoderLayer(params: T5EncoderLayerParams, config: T5Config, hidden: Tensor3D, bias: Tensor4D): Tensor3D {
+/** One block. @param hidden - `[batch, tokens, width]` @param dropout - In training. @returns `[batch, tokens, width]` */
+export function t5EncoderLayer(
+  params: T5EncoderLayerParams,
+  config: T5Config,
+  hidden: Tensor3D,
+  bias: Tensor4D,
+  dropout?: Dropout,
+): Tensor3D {
   return tidy(() => {
     const normed = rmsNorm(params.attentionNorm, hidden, config.normEpsilon);
-    const read = t5Attention(params.attention, config, normed, keysAndValues(params.attention, config, normed), bias);
+    const read = t5Attention(params.attention, config, normed, keysAndValues(params.attention, config, normed), bias, dropout);
     const sum: Tensor3D = tf.add(hidden, read); // [batch, tokens, width]
-    return t5FeedForward(params.feedForward, params.feedForwardNorm, config, sum);
+    return t5FeedForward(params.feedForward, params.feedForwardNorm, config, sum, dropout);
   });
 }
 

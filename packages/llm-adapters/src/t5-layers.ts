@@ -1,4 +1,15 @@
-import { activation, attend, linear, type LinearParams, mergeHeads, rmsNorm, type RmsNormParams, splitHeads } from '@blip2/core';
+import {
+  activation,
+  applyDropout,
+  attend,
+  type Dropout,
+  linear,
+  type LinearParams,
+  mergeHeads,
+  rmsNorm,
+  type RmsNormParams,
+  splitHeads,
+} from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
 import type { KeysAndValues } from './key-value-cache.ts';
@@ -49,6 +60,7 @@ export function keysAndValues(params: T5KeyValueParams, config: T5Config, source
  *
  * @param tokens - `[batch, tokens, width]`, normed.
  * @param bias - Broadcastable to `[batch, heads, tokens, keys]`.
+ * @param dropout - In training: of the probabilities, and of the result. @default none
  * @returns `[batch, tokens, width]`
  */
 export function t5Attention(
@@ -57,18 +69,31 @@ export function t5Attention(
   tokens: Tensor3D,
   { key, value }: KeysAndValues,
   bias?: Tensor4D,
+  dropout?: Dropout,
 ): Tensor3D {
   const query = splitHeads(linear(params.query, tokens), config.heads); // [batch, heads, tokens, headWidth]
-  const read = mergeHeads(attend(query, key, value, { scale: 1, bias })); // [batch, tokens, inner]
-  return linear(params.output, read); // [batch, tokens, width]
+  const read = mergeHeads(attend(query, key, value, { scale: 1, bias }, dropout)); // [batch, tokens, inner]
+  return applyDropout(dropout, linear(params.output, read)); // [batch, tokens, width]
 }
 
-/** x + out(act(gate·x̂) ⊙ in·x̂), where x̂ is normed; without a gate x + out(act(in·x̂)). @param hidden - `[batch, tokens, width]` */
-export function t5FeedForward(params: T5FeedForwardParams, norm: RmsNormParams, config: T5Config, hidden: Tensor3D): Tensor3D {
+/**
+ * x + out(act(gate·x̂) ⊙ in·x̂), where x̂ is normed; without a gate x + out(act(in·x̂)).
+ *
+ * @param hidden - `[batch, tokens, width]`
+ * @param dropout - In training: of what `out` multiplies, and of its result. @default none
+ */
+export function t5FeedForward(
+  params: T5FeedForwardParams,
+  norm: RmsNormParams,
+  config: T5Config,
+  hidden: Tensor3D,
+  dropout?: Dropout,
+): Tensor3D {
   const normed = rmsNorm(norm, hidden, config.normEpsilon);
   const inner = linear(params.in, normed); // [batch, tokens, feedForwardWidth]
   const activated = params.gate
     ? tf.mul(activation(config.activation, linear(params.gate, normed)), inner)
     : activation(config.activation, inner); // [batch, tokens, feedForwardWidth]
-  return tf.add(hidden, linear(params.out, activated as Tensor3D)); // [batch, tokens, width]
+  const added = linear(params.out, applyDropout(dropout, activated as Tensor3D)); // [batch, tokens, width]
+  return tf.add(hidden, applyDropout(dropout, added)); // [batch, tokens, width]
 }

@@ -1,4 +1,4 @@
-import { causalBias, embed, linear, paddingBias, tidy } from '@blip2/core';
+import { applyDropout, causalBias, type Dropout, embed, linear, paddingBias, tidy } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 import { tensorOf } from './host-tensors.ts';
@@ -20,6 +20,7 @@ import { t5Bias, t5EncoderBuckets, t5EncoderLayer, t5StackOutput } from './t5-en
  *
  * @param visualPrompt - `[batch, queries, embeddingWidth]`; `undefined` for text alone, as in the model's own pre-training.
  * @param ids - int32 `[batch, tokens]`, the begin token first, padded on the right.
+ * @param dropout - Of what attention and feed-forward layers add; OPT has none elsewhere. @default none
  * @returns `[batch, 1 + tokens, vocab]`, or `[batch, tokens, vocab]` without a visual prompt.
  *
  * @example
@@ -30,6 +31,7 @@ export function optTrainingLogits(
   config: OptConfig,
   visualPrompt: Tensor3D | undefined,
   ids: Tensor2D,
+  dropout?: Dropout,
 ): Tensor3D {
   return tidy(() => {
     const words = embed(params.tokens, ids); // [batch, tokens, embeddingWidth]
@@ -38,7 +40,7 @@ export function optTrainingLogits(
     const places = tf.tile(tf.expandDims(tf.range(2, positions + 2, 1, 'int32'), 0), [batch, 1]); // [batch, positions]; the first two rows are nobody's
     const bias = causalBias(positions, positions); // [1, 1, positions, positions]
     let hidden = optInput(params.input, embeddings, places as Tensor2D); // [batch, positions, width]
-    for (const layer of params.layers) hidden = optLayer(layer, config, hidden, bias).hidden;
+    for (const layer of params.layers) hidden = optLayer(layer, config, hidden, bias, undefined, undefined, dropout).hidden;
     const first = Math.max(0, (visualPrompt?.shape[1] ?? 0) - 1);
     const read = tf.slice(hidden, [0, first, 0], [-1, positions - first, -1]); // [batch, 1 + tokens, width]
     return linear({ weight: params.output.head }, optFeatures(params.output, config, read)); // [batch, 1 + tokens, vocab]
@@ -56,6 +58,7 @@ export interface T5TrainingInputs {
  * What T5 expects at each position of the target: row `i` are the logits of token `i`.
  *
  * @param visualPrompt - `[batch, queries, width]`, in front of the prompt's text; `undefined` for text alone.
+ * @param dropout - Of embeddings, attention, feed-forward layers and the output of both stacks. @default none
  * @returns `[batch, tokens, vocab]`
  *
  * @example
@@ -66,6 +69,7 @@ export function t5TrainingLogits(
   config: T5Config,
   visualPrompt: Tensor3D | undefined,
   { promptIds, promptMask, decoderIds }: T5TrainingInputs,
+  dropout?: Dropout,
 ): Tensor3D {
   return tidy(() => {
     const words = embed(params.encoderTokens, promptIds); // [batch, prompt tokens, width]
@@ -74,17 +78,19 @@ export function t5TrainingLogits(
     const padding = paddingBias(seen === undefined ? promptMask : tf.concat([seen as Tensor2D, promptMask], 1)); // [batch, 1, 1, positions]
     const encoderBuckets = tensorOf<Tensor2D>(t5EncoderBuckets(config, embeddings.shape[1])); // [positions, positions]
     const encoderBias = t5Bias(params.encoder.stack, encoderBuckets, padding); // [batch, heads, positions, positions]
-    let encoded = embeddings;
-    for (const layer of params.encoder.layers) encoded = t5EncoderLayer(layer, config, encoded, encoderBias);
-    encoded = t5StackOutput(params.encoder.stack, config, encoded); // [batch, positions, width]
+    let encoded = applyDropout(dropout, embeddings); // [batch, positions, width]
+    for (const layer of params.encoder.layers) encoded = t5EncoderLayer(layer, config, encoded, encoderBias, dropout);
+    encoded = applyDropout(dropout, t5StackOutput(params.encoder.stack, config, encoded)); // [batch, positions, width]
 
     const tokens = decoderIds.shape[1];
     const decoderBuckets = tensorOf<Tensor2D>(t5DecoderBuckets(config, tokens, tokens)); // [tokens, tokens]
     const bias = { self: t5Bias(params.decoder.stack, decoderBuckets, causalBias(tokens, tokens)), cross: padding };
-    let hidden = embed(params.decoderTokens, decoderIds); // [batch, tokens, width]
+    let hidden = applyDropout(dropout, embed(params.decoderTokens, decoderIds)); // [batch, tokens, width]
     for (const layer of params.decoder.layers) {
-      hidden = t5DecoderLayer(layer, config, hidden, bias, t5CrossKeysAndValues(layer, config, encoded)).hidden;
+      const cross = t5CrossKeysAndValues(layer, config, encoded); // [batch, heads, positions, headWidth]
+      hidden = t5DecoderLayer(layer, config, hidden, bias, cross, undefined, dropout).hidden; // [batch, tokens, width]
     }
-    return t5Logits(params, config, t5StackOutput(params.decoder.stack, config, hidden)); // [batch, tokens, vocab]
+    const decoded = applyDropout(dropout, t5StackOutput(params.decoder.stack, config, hidden)); // [batch, tokens, width]
+    return t5Logits(params, config, decoded); // [batch, tokens, vocab]
   });
 }

@@ -11,6 +11,7 @@ export {
 export {
   type QFormerPass,
   type QFormerPassOptions,
+  type QFormerTrainingOptions,
   runCaptionPass,
   runCaptionStep,
   runJointPass,

@@ -1,4 +1,4 @@
-import { ConfigError, tidy } from '@blip2/core';
+import { applyDropout, ConfigError, type Dropout, tidy } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
 import { type AttentionPattern, captionMask, jointMask, textOnlyMask } from './attention-masks.ts';
@@ -33,8 +33,14 @@ export interface QFormerPass {
   readonly keyValues: readonly KeyValues[];
 }
 
-/** What a pass gives besides its hidden states. */
-export interface QFormerPassOptions {
+/** How a pass runs in training. */
+export interface QFormerTrainingOptions {
+  /** Of embeddings, attention and feed-forward layers, where BERT has it. @default none, as in inference */
+  readonly dropout?: Dropout;
+}
+
+/** What a pass gives besides its hidden states, and how it runs. */
+export interface QFormerPassOptions extends QFormerTrainingOptions {
   /** Whether `crossAttention` is filled: its maps are not needed for the output. @default false */
   readonly returnAttention?: boolean;
 }
@@ -51,15 +57,15 @@ export function runQueryPass(
   params: QFormerParams,
   config: QFormerConfig,
   image: Tensor3D,
-  { returnAttention }: QFormerPassOptions = {},
+  { returnAttention, dropout }: QFormerPassOptions = {},
 ): QFormerPass {
   return tidy(() => {
-    // Until they look at an image, the queries are the same for all: a compiler computes that part once for ever.
+    // Until they look at an image, the queries are the same for all: a compiler computes that part once for ever. Dropout makes them differ.
     const images = image.shape[0];
     const looking = params.layers.findIndex(({ crossAttention }) => crossAttention !== undefined);
-    const isShared = !returnAttention && looking !== -1;
+    const isShared = !returnAttention && looking !== -1 && dropout === undefined;
     const hidden = embedQueries(params.inputs, config, isShared ? 1 : images); // [1 or batch, queries, width]
-    const pass = runLayers(params, config, hidden, { queryRows: config.queries, image, returnAttention });
+    const pass = runLayers(params, config, hidden, { queryRows: config.queries, image, returnAttention, dropout });
     const forAll = <X extends Tensor>(x: X, index: number): X =>
       isShared && index <= looking ? tf.tile(x, [images, ...x.shape.slice(1).map(() => 1)]) : x;
     return {
@@ -74,10 +80,15 @@ export function runQueryPass(
  * Text alone, which makes the Q-Former a BERT. `output` is `[batch, tokens, width]`; its first row stands for the text.
  * Source: LAVIS `blip2_qformer.py`, `text_output`.
  */
-export function runTextPass(params: QFormerParams, config: QFormerConfig, text: TextTensors): QFormerPass {
+export function runTextPass(
+  params: QFormerParams,
+  config: QFormerConfig,
+  text: TextTensors,
+  { dropout }: QFormerTrainingOptions = {},
+): QFormerPass {
   return tidy(() => {
     const hidden = embedText(params.inputs, textParamsOf(params), config, text.ids); // [batch, tokens, width]
-    return runLayers(params, config, hidden, { queryRows: 0, mask: textOnlyMask(text.mask) });
+    return runLayers(params, config, hidden, { queryRows: 0, mask: textOnlyMask(text.mask), dropout });
   });
 }
 
@@ -95,14 +106,14 @@ export function runJointPass(
   image: Tensor3D,
   text: TextTensors,
   pattern: AttentionPattern,
-  { returnAttention }: QFormerPassOptions = {},
+  { returnAttention, dropout }: QFormerPassOptions = {},
 ): QFormerPass {
   return tidy(() => {
     const queries = embedQueries(params.inputs, config, text.ids.shape[0]); // [batch, queries, width]
     const words = embedText(params.inputs, textParamsOf(params), config, text.ids); // [batch, tokens, width]
     const mask = jointMask(pattern, text.mask, config.queries); // broadcast to [batch, 1, rows, rows]
     const rows = tf.concat([queries, words], 1); // [batch, queries + tokens, width]
-    return runLayers(params, config, rows, { queryRows: config.queries, image, mask, returnAttention });
+    return runLayers(params, config, rows, { queryRows: config.queries, image, mask, returnAttention, dropout });
   });
 }
 
@@ -119,11 +130,12 @@ export function runCaptionPass(
   config: QFormerConfig,
   queryKeyValues: readonly KeyValues[],
   text: TextTensors,
+  { dropout }: QFormerTrainingOptions = {},
 ): QFormerPass {
   return tidy(() => {
     const hidden = embedText(params.inputs, textParamsOf(params), config, text.ids); // [batch, tokens, width]
     const mask = captionMask(text.mask, config.queries); // [batch, 1, tokens, queries + tokens]
-    return runLayers(params, config, hidden, { queryRows: 0, mask }, queryKeyValues);
+    return runLayers(params, config, hidden, { queryRows: 0, mask, dropout }, queryKeyValues);
   });
 }
 
@@ -156,10 +168,10 @@ function runLayers(
   context: Omit<LayerContext, 'past'>,
   past?: readonly KeyValues[],
 ): QFormerPass {
-  const hiddenStates = [embedded];
+  let output = applyDropout(context.dropout, embedded); // [batch, rows, width]
+  const hiddenStates = [output];
   const crossAttention: Tensor4D[] = [];
   const keyValues: KeyValues[] = [];
-  let output = embedded;
   for (const [index, layer] of params.layers.entries()) {
     const result = qformerLayer(layer, config, output, { ...context, past: past?.[index] });
     output = result.hidden; // [batch, rows, width]

@@ -1,5 +1,6 @@
 import {
   activation,
+  applyDropout,
   attend,
   attendAbsorbed,
   attentionProbabilities,
@@ -13,7 +14,7 @@ import {
   splitHeads,
   tidy,
 } from '@blip2/core';
-import type { LayerNormParams, LinearParams } from '@blip2/core';
+import type { Dropout, LayerNormParams, LinearParams } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
 import type { QFormerHeadParams, QFormerTextParams } from './heads.ts';
@@ -137,6 +138,11 @@ export interface LayerContext {
   readonly past?: KeyValues;
   /** Whether the probabilities of cross-attention are wanted. @default false */
   readonly returnAttention?: boolean;
+  /**
+   * In training: of the probabilities of attention, and of what each block adds to its input. Queries must be those of the whole batch
+   * then, as each image has masks of its own. @default none
+   */
+  readonly dropout?: Dropout;
 }
 
 /** What a layer computes. */
@@ -156,11 +162,11 @@ export function qformerLayer(
   params: QFormerLayerParams,
   config: QFormerConfig,
   hidden: Tensor3D,
-  { queryRows, image, mask, past, returnAttention }: LayerContext,
+  { queryRows, image, mask, past, returnAttention, dropout }: LayerContext,
 ): LayerOutput {
   return tidy(() => {
     const keyValues = appendTo(past, keyValuesOf(params.selfAttention, config, hidden)); // [batch, heads, past + rows, headWidth]
-    const attended = attentionBlock(params.selfAttention, config, hidden, keyValues, { mask }).hidden; // [batch, rows, width]
+    const attended = attentionBlock(params.selfAttention, config, hidden, keyValues, { mask, dropout }).hidden; // [batch, rows, width]
     const textRows = hidden.shape[1] - queryRows;
     const outputs: Tensor3D[] = [];
     let crossAttention: Tensor4D | undefined;
@@ -168,16 +174,16 @@ export function qformerLayer(
       let queries = sliceRows(attended, 0, queryRows); // [batch, queries, width]
       if (params.crossAttention !== undefined) {
         if (image === undefined) throw new ConfigError('qformerLayer: queries need image features. Pass `image`.');
-        const seen = crossAttentionBlock(params.crossAttention, config, queries, image, returnAttention);
+        const seen = crossAttentionBlock(params.crossAttention, config, queries, image, { returnAttention, dropout });
         queries = seen.hidden; // [batch, queries, width]
         crossAttention = seen.probabilities; // if wanted: [batch, heads, queries, imageTokens]
       }
-      outputs.push(feedForwardBlock(params.queryFeedForward, config, queries)); // [batch, queries, width]
+      outputs.push(feedForwardBlock(params.queryFeedForward, config, queries, dropout)); // [batch, queries, width]
     }
     if (textRows > 0) {
       if (params.textFeedForward === undefined)
         throw new ConfigError('qformerLayer: this Q-Former has no text branch. Pass queries alone.');
-      outputs.push(feedForwardBlock(params.textFeedForward, config, sliceRows(attended, queryRows, textRows))); // [batch, tokens, width]
+      outputs.push(feedForwardBlock(params.textFeedForward, config, sliceRows(attended, queryRows, textRows), dropout)); // [batch, tokens, width]
     }
     return { hidden: tf.concat(outputs, 1), keyValues, crossAttention }; // [batch, rows, width]
   });
@@ -195,21 +201,23 @@ function crossAttentionBlock(
   config: QFormerConfig,
   queries: Tensor3D,
   image: Tensor3D,
-  returnAttention?: boolean,
+  options: Pick<LayerContext, 'returnAttention' | 'dropout'>,
 ): Attended {
   const [batch, count, width] = queries.shape;
   const { heads } = config;
   const images = image.shape[0];
-  if (images >= batch && count < width / heads && !returnAttention) {
+  // Absorbed attention never has its probabilities as they are, and counts on their sum.
+  const isAbsorbed = images >= batch && count < width / heads && !options.returnAttention && options.dropout === undefined;
+  if (isAbsorbed) {
     const query = linear(params.query, queries); // [batch, queries, width]
     const read = attendAbsorbed(params, query, image, { heads, scale: scaleOf(config) }); // [images, queries, width]
     return { hidden: addRead(params, config, queries, read) }; // [images, queries, width]
   }
-  if (images > batch) return crossAttentionBlock(params, config, tf.tile(queries, [images, 1, 1]), image, returnAttention);
+  if (images > batch) return crossAttentionBlock(params, config, tf.tile(queries, [images, 1, 1]), image, options);
   const keyValues = keyValuesOf(params, config, image); // [images, heads, imageTokens, headWidth]
-  if (images === batch) return attentionBlock(params, config, queries, keyValues, { returnAttention });
+  if (images === batch) return attentionBlock(params, config, queries, keyValues, options);
   const joined = tf.reshape(queries, [1, batch * count, width]) as Tensor3D; // [1, batch·queries, width]
-  const { hidden, probabilities } = attentionBlock(params, config, joined, keyValues, { returnAttention }); // [1, batch·queries, width], [1, heads, batch·queries, imageTokens]
+  const { hidden, probabilities } = attentionBlock(params, config, joined, keyValues, options); // [1, batch·queries, width], [1, heads, batch·queries, imageTokens]
   const byQuery = probabilities && tf.reshape(probabilities, [heads, batch, count, image.shape[1]]); // [heads, batch, queries, imageTokens]
   return {
     hidden: tf.reshape(hidden, [batch, count, width]), // [batch, queries, width]
@@ -229,18 +237,27 @@ function attentionBlock(
   config: QFormerConfig,
   x: Tensor3D,
   { keys, values }: KeyValues,
-  { mask, returnAttention = false }: Pick<LayerContext, 'mask' | 'returnAttention'>,
+  { mask, returnAttention = false, dropout }: Pick<LayerContext, 'mask' | 'returnAttention' | 'dropout'>,
 ): Attended {
   const query = splitHeads(linear(params.query, x), config.heads); // [batch, heads, rows, headWidth]
   const options = { scale: scaleOf(config), bias: mask };
   const probabilities = returnAttention ? attentionProbabilities(query, keys, options) : undefined; // [batch, heads, rows, keys]
-  const read = probabilities ? batchedProduct(probabilities, values) : attend(query, keys, values, options); // [batch, heads, rows, headWidth]
-  return { hidden: addRead(params, config, x, mergeHeads(read)), probabilities };
+  const read = probabilities
+    ? batchedProduct(applyDropout(dropout, probabilities), values)
+    : attend(query, keys, values, options, dropout); // [batch, heads, rows, headWidth]
+  return { hidden: addRead(params, config, x, mergeHeads(read), dropout), probabilities };
 }
 
 /** norm(x + output(read)): `[batch, rows, width]` → `[batch, rows, width]`. */
-function addRead(params: QFormerAttentionParams, { normEpsilon }: QFormerConfig, x: Tensor3D, read: Tensor3D): Tensor3D {
-  return layerNorm(params.norm, tf.add(linear(params.output, read), x) as Tensor3D, normEpsilon); // [batch, rows, width]
+function addRead(
+  params: QFormerAttentionParams,
+  { normEpsilon }: QFormerConfig,
+  x: Tensor3D,
+  read: Tensor3D,
+  dropout?: Dropout,
+): Tensor3D {
+  const added = applyDropout(dropout, linear(params.output, read)); // [batch, rows, width]
+  return layerNorm(params.norm, tf.add(added, x) as Tensor3D, normEpsilon); // [batch, rows, width]
 }
 
 /** What multiplies the scores of attention: 1/√headWidth. */
@@ -249,9 +266,10 @@ function scaleOf({ heads, width }: QFormerConfig): number {
 }
 
 /** norm(x + output(gelu(inner(x)))): `[batch, rows, width]` → `[batch, rows, width]`. */
-function feedForwardBlock(params: QFormerFeedForwardParams, config: QFormerConfig, x: Tensor3D): Tensor3D {
+function feedForwardBlock(params: QFormerFeedForwardParams, config: QFormerConfig, x: Tensor3D, dropout?: Dropout): Tensor3D {
   const inner = activation(config.activation, linear(params.inner, x)); // [batch, rows, feedForwardWidth]
-  return layerNorm(params.norm, tf.add(linear(params.output, inner), x) as Tensor3D, config.normEpsilon); // [batch, rows, width]
+  const added = applyDropout(dropout, linear(params.output, inner)); // [batch, rows, width]
+  return layerNorm(params.norm, tf.add(added, x) as Tensor3D, config.normEpsilon); // [batch, rows, width]
 }
 
 /** `[batch, rows, …]` → keys and values, `[batch, heads, rows, headWidth]`. */
