@@ -1,6 +1,15 @@
-import { ConfigError, type GenerateOptions, InputError, type LanguageModel, type RunOptions, withTensorScope } from '@blip2/core';
-import { processQuestion } from '@blip2/tokenizers';
+import {
+  ConfigError,
+  type GenerateOptions,
+  InputError,
+  type LanguageModel,
+  type RunOptions,
+  type TokenBatch,
+  withTensorScope,
+} from '@blip2/core';
+import { encodeBatch, processQuestion } from '@blip2/tokenizers';
 import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor3D } from '@tensorflow/tfjs-core';
 import type { Blip2 } from './blip2.ts';
 import { type Caption, samplingWithoutBeams, visualPromptOf } from './caption.ts';
 import { asList, encodeImages, type ImageSources, readImages } from './image-input.ts';
@@ -65,7 +74,8 @@ export async function answer(
   const asked = asList(questions);
   const defaults = ANSWER_DEFAULTS[languageModel.architecture];
   const { template, normalizeQuestion = true, ...settings } = { ...defaults, ...options, ...samplingWithoutBeams(options) };
-  const prompts = asked.map((question) => questionPrompt(question, template, normalizeQuestion));
+  const texts = asked.map((question) => questionText(question, normalizeQuestion));
+  const prompts = texts.map((text) => questionPrompt(text, template));
   const pixels = await readImages(model, images, options);
   if (pixels.length !== 1 && pixels.length !== asked.length) {
     throw new InputError(
@@ -74,23 +84,43 @@ export async function answer(
   }
   return withTensorScope(async (scope) => {
     const features = scope.own(await encodeImages(model, pixels, options)); // [images, tokens, width]
-    const visualPrompt = scope.own(await visualPromptOf(model, features, options)); // [images, queries, promptWidth]
-    const repeated = pixels.length === asked.length ? visualPrompt : scope.own(tf.tile(visualPrompt, [asked.length, 1, 1])); // [questions, queries, promptWidth]
-    const sequences = await languageModel.generate(repeated, prompts, settings);
+    const repeat = (x: Tensor3D): Tensor3D => (pixels.length === asked.length ? x : scope.own(tf.tile(x, [asked.length, 1, 1])));
+    const questions = questionTokens(model, texts);
+    const visualPrompt =
+      questions === undefined
+        ? repeat(scope.own(await visualPromptOf(model, features, options))) // [questions, queries, promptWidth]
+        : scope.own(await visualPromptOf(model, repeat(features), { ...options, text: questions })); // [questions, queries, promptWidth]
+    const sequences = await languageModel.generate(visualPrompt, prompts, settings);
     return sequences.map((row, index) => ({ question: asked[index]!, ...row[0]!, sequences: row }));
   });
 }
 
 /**
- * A question in its template.
- * @throws {InputError} when nothing is left of the question.
+ * What is left of a question.
+ * @throws {InputError} when nothing is.
  */
-export function questionPrompt(question: string, template: string, normalize: boolean): string {
+function questionText(question: string, normalize: boolean): string {
   const text = normalize ? processQuestion(question) : question.trim();
-  if (text === '')
-    throw new InputError(
-      `answer: the question is empty${question === '' ? '' : ` ('${question}')`}. Ask something, such as 'what is in the picture?'.`,
-    );
+  if (text !== '') return text;
+  throw new InputError(
+    `answer: the question is empty${question === '' ? '' : ` ('${question}')`}. Ask something, such as 'what is in the picture?'.`,
+  );
+}
+
+/** A question in its template. */
+function questionPrompt(text: string, template: string): string {
   if (!template.includes('{}')) throw new InputError(`answer: the template '${template}' has no {} where the question goes.`);
   return template.replace('{}', () => text);
 }
+
+/**
+ * The questions for the queries, where the Q-Former was fine-tuned to read them: it then looks at what a question is about.
+ * Source: BLIP-2 (arXiv 2301.12597), section 4.3 and figure 7.
+ */
+function questionTokens({ qformer, textTokenizer }: Blip2, texts: readonly string[]): TokenBatch | undefined {
+  if (!qformer.config.readsText || textTokenizer === undefined) return undefined;
+  return encodeBatch(textTokenizer, texts, { maxLength: QUESTION_TOKENS });
+}
+
+/** Longest question that the queries read. Source: LAVIS, `max_txt_len` of the Q-Former's text. */
+const QUESTION_TOKENS = 32;

@@ -5,6 +5,7 @@ import {
   type Generation,
   InputError,
   type RunOptions,
+  type TokenBatch,
   withTensorScope,
 } from '@blip2/core';
 import { generate } from '@blip2/generation';
@@ -85,8 +86,12 @@ export async function* streamCaption(
   }
 }
 
-/** Image features → queries → language model input, `[batch, queries, promptWidth]`. */
-export async function visualPromptOf(model: Blip2, features: Tensor3D, options: RunOptions = {}): Promise<Tensor3D> {
+/** Image features → queries, which may read a text as well → language model input, `[batch, queries, promptWidth]`. */
+export async function visualPromptOf(
+  model: Blip2,
+  features: Tensor3D,
+  options: RunOptions & { readonly text?: TokenBatch } = {},
+): Promise<Tensor3D> {
   return withTensorScope(async (scope) => {
     const queries = scope.own(await model.qformer.encodeQueries(features, options)); // [batch, queries, width]
     return model.qformer.projectToPrompt(queries, options); // [batch, queries, promptWidth]
