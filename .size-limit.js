@@ -15,7 +15,7 @@ const LIMITS = {
   'qformer/index': '22.2 kB',
   'losses/index': '3.2 kB',
   'eval/index': '14.6 kB',
-  'eval/native': '20 kB',
+  'eval/native': '6.3 kB',
   'eval/node': '11.9 kB',
   'llm-adapters/index': '40.7 kB',
   'training/index': '25.0 kB',
