@@ -30,6 +30,11 @@ export function indexById<Item>(
   idOf: (item: Item) => Id,
   options?: IndexOptions,
 ): Map<Id, Item> {
+  if (!Array.isArray(items))
+    throw new InputError(
+      `${where}: got ${items === null || typeof items !== 'object' ? typeof items : `an object with the keys ${Object.keys(items).join(', ')}`}, expected a list. ` +
+        `Pass the list inside the file, such as its annotations.`,
+    );
   const byId = new Map<Id, Item>();
   const twice = new Set<Id>();
   for (const item of items) {

@@ -32,6 +32,9 @@ export { NOT_RANKED, rerankCandidates, rerankedScores } from './retrieval/rerank
 export type { RerankCandidates } from './retrieval/rerank.ts';
 export { evaluateRetrieval, recallAt } from './retrieval/retrieval.ts';
 export type { Recalls, RetrievalScores } from './retrieval/retrieval.ts';
+export { retrievalTexts } from './retrieval/texts.ts';
+export type { RetrievalTexts } from './retrieval/texts.ts';
+export { roundLikePython } from './rounding.ts';
 export { cleanVqaAnswer, normalizeVqaAnswer, normalizeVqaPunctuation, normalizeVqaWords } from './vqa/normalization.ts';
 export type { VqaNormalization } from './vqa/normalization.ts';
 export { directAnswerAccuracy, evaluateVqa, vqaAccuracy } from './vqa/vqa.ts';

@@ -149,8 +149,8 @@ function groundings(
 /** How far the predicted answers of each group of questions are from the true ones: chi-square, weighted by size, over 100. */
 function distribution(answers: readonly { readonly question: GqaQuestion; readonly predicted: string }[]): number {
   const groups = Map.groupBy(
-    answers.filter(({ question }) => question.groups.global !== null),
-    ({ question }) => question.groups.global,
+    answers.filter(({ question }) => (question.groups?.global ?? null) !== null),
+    ({ question }) => question.groups?.global,
   );
   let [sum, size] = [0, 0];
   for (const group of groups.values()) {

@@ -5,7 +5,7 @@ export interface GqaQuestion {
   readonly imageId: string;
   readonly isBalanced: boolean;
   readonly types: { readonly structural: string; readonly semantic: string; readonly detailed: string };
-  readonly groups: { readonly global: string | null };
+  readonly groups?: { readonly global?: string | null };
   readonly semantic: readonly { readonly operation: string; readonly argument: string }[];
   /** Questions whose answers follow from this one's. */
   readonly entailed: readonly string[];
