@@ -3,12 +3,14 @@ import { tidy } from '@blip2/core';
 import {
   captioningLoss,
   captionTargets,
+  type ContrastiveLoss,
   contrastiveLoss,
   type ContrastiveOptions,
   drawNegatives,
   matchingBatch,
   matchingLabels,
   matchingLoss,
+  type Negatives,
   negativeWeights,
 } from '@blip2/losses';
 import {
@@ -39,7 +41,8 @@ export interface StageOneBatch {
   readonly features: Tensor3D; //                [batch, imageTokens, imageFeatureWidth], of the image encoder, before ln_vision
   readonly text: TextTensors; //                 [batch, tokens], [CLS] first
   readonly imageIds: Tensor1D; //                int32 [batch]: texts of one image have the same
-  readonly draws: NegativeDraws;
+  /** How hard negatives are chosen: by numbers that a seed drew, or by whoever knows them. */
+  readonly negatives: NegativeDraws | Negatives;
 }
 
 /** Uniform numbers in [0, 1) that choose hard negatives, so that a seed decides. */
@@ -83,20 +86,29 @@ export function stageOneLoss(
   const { contrast: withContrast = true, matching: withMatching = true, captioning: withCaptioning = true } = options;
   const features = encodeStageOne(params, config, batch);
   const { labelSmoothing, pooling } = options;
-  const imageIds = { own: batch.imageIds };
-  const contrast = contrastiveLoss(features, params.heads.temperature!, { labelSmoothing, pooling, imageIds });
+  const contrast = contrastiveLoss(features, params.heads.temperature!, {
+    labelSmoothing,
+    pooling,
+    imageIds: { own: batch.imageIds },
+  });
   const losses: Record<string, Scalar> = {};
   if (withContrast) losses['contrast'] = contrast.loss;
   if (withMatching) {
-    const negatives = {
-      imageForEachText: drawNegatives(negativeWeights(contrast.textToImage, { imageIds }), batch.draws.images),
-      textForEachImage: drawNegatives(negativeWeights(contrast.imageToText, { imageIds }), batch.draws.texts),
-    };
-    const pairs = matchingBatch({ images: features.image, ...batch.text }, negatives); // [3·batch, …]
+    const pairs = matchingBatch({ images: features.image, ...batch.text }, chooseNegatives(contrast, batch)); // [3·batch, …]
     losses['matching'] = pairLoss(params, config, pairs.images, pairs, matchingLabels(batch.text.ids.shape[0]));
   }
   if (withCaptioning) losses['captioning'] = captionLoss(params, config, features.keyValues, batch.text);
   return { ...losses, loss: tf.addN(Object.values(losses)) as Scalar };
+}
+
+/** A wrong partner for each row, likelier the more similar it is; texts of the same image are not wrong. */
+function chooseNegatives({ imageToText, textToImage }: ContrastiveLoss, { negatives, imageIds: own }: StageOneBatch): Negatives {
+  if ('imageForEachText' in negatives) return negatives;
+  const imageIds = { own };
+  return {
+    imageForEachText: drawNegatives(negativeWeights(textToImage, { imageIds }), negatives.images),
+    textForEachImage: drawNegatives(negativeWeights(imageToText, { imageIds }), negatives.texts),
+  };
 }
 
 /** Queries alone and text alone. Rows of a batch do not depend on each other. */
