@@ -28,6 +28,14 @@ export {
 export { type NamedTensor, namedTensors } from './parameters/named-tensors.ts';
 export { type ByPath, separateParameters, type SeparatedParameters } from './parameters/separate-parameters.ts';
 export {
+  drawDropoutPool,
+  type DropoutOptions,
+  stageOneDropoutPool,
+  type StageOneSizes,
+  stageTwoDropoutPool,
+  type StageTwoSizes,
+} from './recipes/dropout-pool.ts';
+export {
   captionLoss,
   encodeStageOne,
   type NegativeDraws,

@@ -1,5 +1,5 @@
 import type { LossAndMetrics } from '@blip2/compiler';
-import { tidy } from '@blip2/core';
+import { type Dropout, tidy } from '@blip2/core';
 import {
   captioningLoss,
   captionTargets,
@@ -29,6 +29,7 @@ import {
 } from '@blip2/qformer';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+import { dropoutOf, type DropoutOptions } from './dropout-pool.ts';
 
 /**
  * The first stage: the Q-Former learns to read images by three tasks at once. Retrieval is fine-tuned by the same sum.
@@ -43,6 +44,8 @@ export interface StageOneBatch {
   readonly imageIds: Tensor1D; //                int32 [batch]: texts of one image have the same
   /** How hard negatives are chosen: by numbers that a seed drew, or by whoever knows them. */
   readonly negatives: NegativeDraws | Negatives;
+  /** Uniform numbers in [0, 1], `[pool]`: see `stageOneDropoutPool`. @default none: nothing is dropped */
+  readonly dropout?: Tensor1D;
 }
 
 /** Uniform numbers in [0, 1) that choose hard negatives, so that a seed decides. */
@@ -52,7 +55,7 @@ export interface NegativeDraws {
 }
 
 /** What of the first stage is trained. */
-export interface StageOneOptions extends Pick<ContrastiveOptions, 'labelSmoothing' | 'pooling'> {
+export interface StageOneOptions extends Pick<ContrastiveOptions, 'labelSmoothing' | 'pooling'>, DropoutOptions {
   /** Image-text contrast and matching. @default true */
   readonly contrast?: boolean;
   readonly matching?: boolean;
@@ -84,7 +87,8 @@ export function stageOneLoss(
   options: StageOneOptions = {},
 ): LossAndMetrics {
   const { contrast: withContrast = true, matching: withMatching = true, captioning: withCaptioning = true } = options;
-  const features = encodeStageOne(params, config, batch);
+  const dropout = dropoutOf(batch, options);
+  const features = encodeStageOne(params, config, batch, dropout);
   const { labelSmoothing, pooling } = options;
   const contrast = contrastiveLoss(features, params.heads.temperature!, {
     labelSmoothing,
@@ -95,9 +99,9 @@ export function stageOneLoss(
   if (withContrast) losses['contrast'] = contrast.loss;
   if (withMatching) {
     const pairs = matchingBatch({ images: features.image, ...batch.text }, chooseNegatives(contrast, batch)); // [3·batch, …]
-    losses['matching'] = pairLoss(params, config, pairs.images, pairs, matchingLabels(batch.text.ids.shape[0]));
+    losses['matching'] = pairLoss(params, config, pairs.images, pairs, matchingLabels(batch.text.ids.shape[0]), dropout);
   }
-  if (withCaptioning) losses['captioning'] = captionLoss(params, config, features.keyValues, batch.text);
+  if (withCaptioning) losses['captioning'] = captionLoss(params, config, features.keyValues, batch.text, dropout);
   return { ...losses, loss: tf.addN(Object.values(losses)) as Scalar };
 }
 
@@ -111,16 +115,17 @@ function chooseNegatives({ imageToText, textToImage }: ContrastiveLoss, { negati
   };
 }
 
-/** Queries alone and text alone. Rows of a batch do not depend on each other. */
+/** Queries alone and text alone. Rows of a batch do not depend on each other. @param dropout - In training. @default none */
 export function encodeStageOne(
   params: QFormerParams,
   config: QFormerConfig,
   { features, text }: Pick<StageOneBatch, 'features' | 'text'>,
+  dropout?: Dropout,
 ): StageOneFeatures {
   return tidy(() => {
     const image = normalizeImage(params.inputs, config, features); // [batch, imageTokens, imageFeatureWidth]
-    const { output: queries, keyValues } = runQueryPass(params, config, image); // [batch, queries, width]
-    const words = runTextPass(params, config, text).output; // [batch, tokens, width]
+    const { output: queries, keyValues } = runQueryPass(params, config, image, { dropout }); // [batch, queries, width]
+    const words = runTextPass(params, config, text, { dropout }).output; // [batch, tokens, width]
     const firstWords = tf.slice(words, [0, 0, 0], [-1, 1, -1]); // [batch, 1, width]
     return {
       image,
@@ -137,9 +142,10 @@ export function captionLoss(
   config: QFormerConfig,
   queryKeyValues: QFormerPass['keyValues'],
   { ids, mask }: TextTensors,
+  dropout?: Dropout,
 ): Scalar {
   const { inputs, labels } = captionTargets(ids, { begin: config.beginCaptionTokenId, pad: config.padTokenId }); // [batch, tokens] each
-  const { output } = runCaptionPass(params, config, queryKeyValues, { ids: inputs, mask }); // [batch, tokens, width]
+  const { output } = runCaptionPass(params, config, queryKeyValues, { ids: inputs, mask }, { dropout }); // [batch, tokens, width]
   return captioningLoss(captionLogits(params.text!.captionHead!, config, output), labels); // from [batch, tokens, vocab]
 }
 
@@ -155,9 +161,10 @@ export function pairLoss(
   image: Tensor3D,
   text: TextTensors,
   labels: Tensor1D,
+  dropout?: Dropout,
 ): Scalar {
   return tidy(() => {
-    const { output } = runJointPass(params, config, image, text, 'bidirectional'); // [pairs, queries + tokens, width]
+    const { output } = runJointPass(params, config, image, text, 'bidirectional', { dropout }); // [pairs, queries + tokens, width]
     const queries = tf.slice(output, [0, 0, 0], [-1, config.queries, -1]); // [pairs, queries, width]
     return matchingLoss(matchingLogits(params.heads.matching!, queries), labels); // from [pairs, 2]
   });

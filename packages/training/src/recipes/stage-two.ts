@@ -1,5 +1,5 @@
 import type { LossAndMetrics } from '@blip2/compiler';
-import { linear, tidy } from '@blip2/core';
+import { type Dropout, linear, tidy } from '@blip2/core';
 import {
   type OptConfig,
   type OptParams,
@@ -20,6 +20,7 @@ import {
 } from '@blip2/qformer';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+import { dropoutOf, type DropoutOptions } from './dropout-pool.ts';
 
 /**
  * The second stage: the Q-Former's output, projected, prompts a frozen language model, whose loss trains it. Captioning and question
@@ -50,6 +51,8 @@ export interface StageTwoBatch {
   readonly texts: OptTexts | T5Texts;
   readonly question?: TextTensors; //            [batch, tokens], in the Q-Former's own tokens; queries read it
   readonly weights?: Tensor1D; //                [batch]: the share of people who gave an answer
+  /** Uniform numbers in [0, 1], `[pool]`: see `stageTwoDropoutPool`. @default none: nothing is dropped */
+  readonly dropout?: Tensor1D;
 }
 
 /**
@@ -66,23 +69,26 @@ export function stageTwoLoss(
   config: QFormerConfig,
   languageModel: LanguageModelParams,
   batch: StageTwoBatch,
+  options: DropoutOptions = {},
 ): LossAndMetrics {
-  const prompt = visualPrompt(params, config, batch); // [batch, queries, promptWidth]
-  return { loss: languageLoss(languageModel, prompt, batch.texts, batch.weights) };
+  const dropout = dropoutOf(batch, options); // of the frozen language model too, as in the reference
+  const prompt = visualPrompt(params, config, batch, dropout); // [batch, queries, promptWidth]
+  return { loss: languageLoss(languageModel, prompt, batch.texts, batch.weights, dropout) };
 }
 
-/** What the queries read, as input of the language model. @returns `[batch, queries, promptWidth]` */
+/** What the queries read, as input of the language model. @param dropout - In training. @returns `[batch, queries, promptWidth]` */
 export function visualPrompt(
   params: QFormerParams,
   config: QFormerConfig,
   { features, question }: Pick<StageTwoBatch, 'features' | 'question'>,
+  dropout?: Dropout,
 ): Tensor3D {
   return tidy(() => {
     const image = normalizeImage(params.inputs, config, features); // [batch, imageTokens, imageFeatureWidth]
     const rows =
       question === undefined
-        ? runQueryPass(params, config, image).output // [batch, queries, width]
-        : runJointPass(params, config, image, question, 'bidirectional').output; // [batch, queries + tokens, width]
+        ? runQueryPass(params, config, image, { dropout }).output // [batch, queries, width]
+        : runJointPass(params, config, image, question, 'bidirectional', { dropout }).output; // [batch, queries + tokens, width]
     return linear(params.heads.promptProjection!, tf.slice(rows, [0, 0, 0], [-1, config.queries, -1])); // [batch, queries, promptWidth]
   });
 }
@@ -92,19 +98,22 @@ export function visualPrompt(
  *
  * @param prompt - `[batch, queries, promptWidth]`; `undefined` for the model's own pre-training.
  * @param weights - `[batch]`; see `nextTokenLoss`.
+ * @param dropout - In training. @default none
  */
 export function languageLoss(
   model: LanguageModelParams,
   prompt: Tensor3D | undefined,
   texts: OptTexts | T5Texts,
   weights?: Tensor1D,
+  dropout?: Dropout,
 ): Scalar {
   return tidy(() => {
     const { labels } = texts;
     if (model.kind === 't5') {
-      return tokenLoss(t5TrainingLogits(model.params, model.config, prompt, texts as T5Texts), labels, { weights });
+      const expected = t5TrainingLogits(model.params, model.config, prompt, texts as T5Texts, dropout); // [batch, tokens, vocab]
+      return tokenLoss(expected, labels, { weights });
     }
-    const logits = optTrainingLogits(model.params, model.config, prompt, (texts as OptTexts).ids); // [batch, (1 +) tokens, vocab]
+    const logits = optTrainingLogits(model.params, model.config, prompt, (texts as OptTexts).ids, dropout); // [batch, (1 +) tokens, vocab]
     if (prompt === undefined) return nextTokenLoss(logits, labels, { weights });
     // The last query predicts the first token: with it in front, labels are shifted as everywhere.
     const ahead = tf.slice(labels, [0, 0], [-1, 1]); // [batch, 1], predicted by nobody
