@@ -4,7 +4,7 @@ import { CheckpointError, InputError, listSome } from '@blip2/core';
 import type { JsonValue } from '../trainer/batch-source.ts';
 import type { CheckpointStore, TrainingCheckpoint } from '../trainer/checkpoint-store.ts';
 import { checkpointsIn, removeCheckpoint, removeLeftovers, stepFolder } from './checkpoint-names.ts';
-import { differences } from './identity.ts';
+import { assertJson, differences } from './identity.ts';
 import { readCheckpoint, writeCheckpoint } from './read-and-write.ts';
 
 /** Options of {@link checkpointFolder}. */
@@ -41,6 +41,7 @@ export function checkpointFolder(folder: string, options: CheckpointFolderOption
       `checkpointFolder: keep is ${keep}, expected a whole number of 1 or more. The newest checkpoint always stays.`,
     );
   }
+  assertJson(identity, 'the identity');
   const damaged = new Set<number>();
   return {
     async load() {

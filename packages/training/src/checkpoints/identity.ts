@@ -1,3 +1,4 @@
+import { InputError } from '@blip2/core';
 import type { JsonValue } from '../trainer/batch-source.ts';
 
 /** Where two JSON values differ, by path, in the order of keys. Keys may come in any order. */
@@ -21,4 +22,28 @@ function isRecord(value: JsonValue): value is Readonly<Record<string, JsonValue>
 
 function show(value: JsonValue | undefined): string {
   return value === undefined ? 'absent' : JSON.stringify(value);
+}
+
+/**
+ * Checks that a value comes back from JSON as it was. Properties that are `undefined` may be left out.
+ *
+ * @param what - For the message.
+ * @throws {InputError} naming the first part that would be lost or changed.
+ */
+export function assertJson(value: unknown, what: string, path = ''): void {
+  const fail = (found: string): InputError =>
+    new InputError(
+      `checkpoint: ${what}${path === '' ? '' : `, at ${path},`} is ${found}, expected what JSON can hold: null, booleans, finite numbers, texts, lists, plain objects. Convert it.`,
+    );
+  if (value === null || typeof value === 'boolean' || typeof value === 'string') return;
+  if (typeof value === 'number') {
+    if (Number.isFinite(value)) return;
+    throw fail(String(value));
+  }
+  if (typeof value !== 'object') throw fail(value === undefined ? 'undefined' : `a ${typeof value}`);
+  if (!Array.isArray(value) && Object.getPrototypeOf(value) !== Object.prototype && Object.getPrototypeOf(value) !== null)
+    throw fail(`a ${value.constructor.name}`);
+  for (const [key, child] of Object.entries(value)) {
+    if (child !== undefined || Array.isArray(value)) assertJson(child, what, path === '' ? key : `${path}.${key}`);
+  }
 }

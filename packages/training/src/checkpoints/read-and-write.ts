@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileProblem, openSafetensorsFile, writeNewFolder, writePending, writeSafetensorsFile } from '@blip2/checkpoints/node';
 import type { JsonValue } from '../trainer/batch-source.ts';
 import type { TrainingCheckpoint } from '../trainer/checkpoint-store.ts';
+import { assertJson } from './identity.ts';
 import { isMissing } from './checkpoint-names.ts';
 import { CHECKPOINT_VERSION, decodeStateFile, encodeStateFile, type StateFile } from './state-file.ts';
 import { stateFromTensors, stateTensors, type StateTensor } from './state-tensors.ts';
@@ -22,10 +23,12 @@ export interface ReadCheckpoint {
  * Writes a checkpoint's folder; it appears when all of it is on the disk.
  *
  * @param path - Nothing may be there yet; its parent is.
- * @throws {ResourceError} when the disk is full. @throws {CheckpointError} when the place cannot be written.
+ * @throws {ResourceError} when the disk is full. @throws {CheckpointError} when the place cannot be written. @throws {InputError} for a position
+ * that JSON would change.
  */
 export async function writeCheckpoint(path: string, checkpoint: TrainingCheckpoint, identity: JsonValue): Promise<void> {
   const { step, state, position, counts } = checkpoint;
+  assertJson(position, 'the position of the batches');
   await writeNewFolder(path, async (temporary) => {
     const file = join(temporary, TENSORS_FILE);
     await writeSafetensorsFile(file, stateTensors(state));

@@ -39,7 +39,13 @@ it('a decay of 1 changes nothing', () => {
 });
 
 it('refuses what makes no factors', () => {
-  expect(() => layerwiseRates({ decay: 0, blocks: 39 })).toThrowErrorMatchingInlineSnapshot(`[InputError: layerwiseRates: decay is 0, expected a number over 0, at most 1. Use 0.95 for ViT-g, 1 for none.]`);
-  expect(() => layerwiseRates({ decay: 0.9, blocks: 0.5 })).toThrowErrorMatchingInlineSnapshot(`[InputError: layerwiseRates: blocks is 0.5, expected a whole number of 1 or more. ViT-g has 39, CLIP ViT-L 23.]`);
-  expect(() => layerwiseRates({ decay: 0.9, blocks: 2 })('vision.blocks.2.a', [])).toThrowErrorMatchingInlineSnapshot(`[InputError: layerwiseRates: there is a parameter of block 2, expected 2 blocks. Pass the encoder's number of blocks.]`);
+  expect(() => layerwiseRates({ decay: 0, blocks: 39 })).toThrowErrorMatchingInlineSnapshot(
+    `[InputError: layerwiseRates: decay is 0, expected a number over 0, at most 1. Use 0.95 for ViT-g, 1 for none.]`,
+  );
+  expect(() => layerwiseRates({ decay: 0.9, blocks: 0.5 })).toThrowErrorMatchingInlineSnapshot(
+    `[InputError: layerwiseRates: blocks is 0.5, expected a whole number of 1 or more. ViT-g has 39, CLIP ViT-L 23.]`,
+  );
+  expect(() => layerwiseRates({ decay: 0.9, blocks: 2 })('vision.blocks.2.a', [])).toThrowErrorMatchingInlineSnapshot(
+    `[InputError: layerwiseRates: there is a parameter of block 2, expected 2 blocks. Pass the encoder's number of blocks.]`,
+  );
 });

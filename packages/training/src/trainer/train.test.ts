@@ -220,6 +220,25 @@ describe('checkpoints', () => {
     );
   });
 
+  it('are saved when the batches, an evaluation or a logger fail, and not when the step does', async () => {
+    const failing = async (more: Partial<TrainOptions<never>>): Promise<number[]> => {
+      const checkpoints = new MemoryStore();
+      await expect(run({ checkpoints, ...more })).rejects.toThrow('no');
+      return checkpoints.steps;
+    };
+    const no = (): Promise<never> => Promise.reject(new Error('no'));
+    const batches = new SmallBatches();
+    const next = batches.next.bind(batches);
+    batches.next = async (options) => ((batches.position() as { next: number }).next === 6 ? no() : next(options));
+    expect(await failing({ batches: batches as never })).toEqual([6]);
+    expect(await failing({ evaluateEvery: 4, evaluate: no })).toEqual([4]);
+    expect(await failing({ loggers: [{ log: ({ step }) => (step === 10 ? no() : undefined) }] })).toEqual([10]);
+    expect(await failing({ loggers: [{ flush: no }], saveEvery: 5 })).toEqual([]);
+    using step = await smallStep();
+    const broken = { ...scriptedStep([{}]), run: (_: unknown) => no(), state: () => step.state() };
+    expect(await failing({ step: broken })).toEqual([]);
+  });
+
   it('a complete one leaves nothing to do', async () => {
     const checkpoints = new MemoryStore();
     await run({ totalSteps: 4, checkpoints });

@@ -12,7 +12,8 @@ import type { TrainingLogger, TrainingOutcome, TrainingRecord } from './training
  * fetched while a step runs. A resumed run takes the very steps that an uninterrupted one would have taken, if the batches depend
  * on their position alone.
  *
- * An abort lets the running step end, saves a checkpoint, and rejects with the signal's reason.
+ * An abort lets the running step end, saves a checkpoint, and rejects with the signal's reason. An error of the batches, of an evaluation
+ * or of a logger also saves what there is; one of the step does not, because its parameters may be half changed.
  *
  * @throws {TrainingError} when too many steps in a row are not finite, naming the losses.
  * @throws {InputError} for options that no run can have.
@@ -52,6 +53,8 @@ class TrainingLoop<Batch> {
   readonly #pace: Pace = new Pace();
   #step = 0;
   #savedStep = 0;
+  /** False while a step or a save is under way: what there is then is neither this state nor the next. */
+  #isWhole = true;
   #position: JsonValue = null;
   #counts: TrainingCounts = { skippedSteps: 0, skippedInARow: 0 };
   #last: StepReport | undefined;
@@ -93,6 +96,8 @@ class TrainingLoop<Batch> {
       }
     } catch (cause) {
       if (isAbort(cause, abortSignal)) await this.#save();
+      // A picture that cannot be read after hours shall not cost them. If this fails too, the first error is the one to know.
+      else if (this.#isWhole) await this.#save().catch(() => undefined);
       throw cause;
     }
   }
@@ -109,6 +114,7 @@ class TrainingLoop<Batch> {
     const { batch, position } = await this.#queue.take(abortSignal);
     const learningRate = schedule(this.#step);
     let report: StepReport;
+    this.#isWhole = false;
     try {
       if (this.#step + 1 < totalSteps) this.#queue.prefetch();
       report = await step.run(batch, { learningRate }); // not abortable: half a step would be neither this state nor the next
@@ -118,6 +124,7 @@ class TrainingLoop<Batch> {
     this.#count(report);
     this.#step++;
     this.#position = position;
+    this.#isWhole = true;
     this.#last = report;
     this.#pace.step(performance.now());
     if (this.#isDue(this.#options.evaluateEvery ?? 0)) this.#counts = { ...this.#counts, evaluationDue: true };
@@ -160,9 +167,10 @@ class TrainingLoop<Batch> {
   /** @returns true when the result is better than all before. */
   async #evaluate(): Promise<boolean> {
     const { evaluate, best, abortSignal } = this.#options;
-    const values = (await evaluate?.({ step: this.#step, abortSignal })) ?? {};
+    const values = await evaluate?.({ step: this.#step, abortSignal });
     const { evaluationDue: _, ...counts } = this.#counts;
     this.#counts = counts;
+    if (values === undefined) return false; // it was due in a run that had an evaluation
     this.#evaluation = values;
     await this.#log('evaluation', values);
     const value = best && values[best.metric];
@@ -181,9 +189,11 @@ class TrainingLoop<Batch> {
   async #save(): Promise<void> {
     const { checkpoints, step } = this.#options;
     if (checkpoints === undefined || this.#savedStep === this.#step) return;
+    this.#isWhole = false;
     for (const logger of this.#loggers) await logger.flush?.();
     await checkpoints.save({ step: this.#step, state: await step.state(), position: this.#position, counts: this.#counts });
     this.#savedStep = this.#step;
+    this.#isWhole = true;
   }
 
   /** Every so many steps, and after the last one; never for 0. */

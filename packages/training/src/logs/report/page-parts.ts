@@ -16,7 +16,7 @@ dd { margin: 0; font-size: 1.25rem; font-weight: 600; overflow-wrap: anywhere; }
 .controls label { display: inline-flex; align-items: center; gap: 0.35rem; cursor: pointer; }
 input { accent-color: var(--training); margin: 0; }
 :focus-visible { outline: 2px solid var(--training); outline-offset: 2px; border-radius: 3px; }
-.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 400px), 1fr)); gap: 1rem; }
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 400px), 1fr)); gap: 1rem; align-items: start; }
 .chart { margin: 0; padding: 0.9rem 1rem 0.8rem; background: var(--card); border: 1px solid var(--rule); border-radius: 10px; min-width: 0; }
 figcaption { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0.1rem 0.9rem; margin-bottom: 0.4rem; }
 figcaption output { margin-left: auto; min-height: 1.3em; color: var(--quiet); font-size: 0.82rem; }
@@ -40,7 +40,7 @@ body:has(#axis-log:checked) .linear { display: none; }
 body:has(#axis-log:checked) .log { display: inline; }
 body:not(:has(#show-raw:checked)) .raw { display: none; }
 .words { position: absolute; width: 1px; height: 1px; margin: -1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
-details { margin-top: 0.5rem; font-size: 0.85rem; color: var(--quiet); }
+details { max-height: 24rem; overflow: auto; margin-top: 0.5rem; font-size: 0.85rem; color: var(--quiet); }
 summary { cursor: pointer; }
 table { border-collapse: collapse; margin-top: 0.4rem; color: var(--ink); }
 th, td { padding: 0.12rem 1.2rem 0.12rem 0; text-align: right; font-weight: 400; border-bottom: 1px solid var(--rule); }
