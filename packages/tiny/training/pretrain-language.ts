@@ -1,0 +1,90 @@
+import '@tensorflow/tfjs';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeWeights } from '@blip2/checkpoints/node';
+import { type Described, WeightReader } from '@blip2/core';
+import {
+  describeLanguageModel,
+  optConfigFromJson,
+  type OptParams,
+  randomOptWeights,
+  randomT5Weights,
+  t5ConfigFromJson,
+  type T5Params,
+} from '@blip2/llm-adapters';
+import { createTokenizer } from '@blip2/tokenizers';
+import {
+  checkpointFolder,
+  createTrainingStep,
+  indexedBatches,
+  languageLoss,
+  namedTensors,
+  optTexts,
+  separateParameters,
+  t5Texts,
+  train,
+  warmupCosine,
+} from '@blip2/training/node';
+import { optDocument, t5Document } from './documents.ts';
+import { progressLog } from './progress-log.ts';
+import { optJson, t5Json } from './sizes.ts';
+import { optFiles } from './tokenizers/opt-files.ts';
+import { t5Files } from './tokenizers/t5-files.ts';
+
+const BATCH = 64;
+const TEXTS = 200_000;
+
+/** Pre-trains one of the two language models on texts of the world, and writes it as a model of its own. */
+export async function pretrainLanguage(kind: 'opt' | 't5', folder: string, totalSteps: number): Promise<void> {
+  const files = kind === 'opt' ? optFiles() : t5Files();
+  const tokenizer = createTokenizer(files, { kind });
+  const json = kind === 'opt' ? optJson(tokenizer.vocabSize, tokenizer.tokenId('Ċ')!) : t5Json(tokenizer.vocabSize);
+  const source =
+    kind === 'opt'
+      ? randomOptWeights(optConfigFromJson(json), { seed: 1 })
+      : randomT5Weights(t5ConfigFromJson(json), { seed: 1, standardDeviation: 0.05 });
+  const described = describeLanguageModel(new WeightReader(source, 'language model'), json) as Described<OptParams | T5Params>;
+  const parameters = separateParameters<OptParams | T5Params>(described);
+  const [optConfig, t5Config] = kind === 'opt' ? [optConfigFromJson(json)] : [undefined, t5ConfigFromJson(json)];
+  const make = (rows: readonly number[]) => {
+    const texts = rows.map(kind === 'opt' ? optDocument : t5Document);
+    const batch = { prompts: texts.map(({ prompt }) => prompt), targets: texts.map(({ target }) => target) };
+    return optConfig
+      ? optTexts(tokenizer, optConfig, batch, 60)
+      : t5Texts(tokenizer, t5Config!, batch, { promptTokens: 56, targetTokens: 36 });
+  };
+  const step = await createTrainingStep<OptParams | T5Params, never>(
+    (params, texts) => ({
+      loss: optConfig
+        ? languageLoss({ kind: 'opt', config: optConfig, params: params as OptParams }, undefined, texts)
+        : languageLoss({ kind: 't5', config: t5Config!, params: params as T5Params }, undefined, texts),
+    }),
+    {
+      parameters,
+      example: make(Array.from({ length: BATCH }, (_, row) => row)) as never,
+      clipNorm: 1,
+      weightDecay: 0.01,
+      betas: [0.9, 0.98],
+    },
+  );
+  await train({
+    step: step as never,
+    batches: indexedBatches({ length: TEXTS, batchSize: BATCH, seed: 1, inOrder: true, make }),
+    schedule: warmupCosine({ peak: 2e-3, totalSteps, warmupSteps: 100 }),
+    totalSteps,
+    checkpoints: checkpointFolder(join(folder, 'checkpoints'), { identity: { kind, totalSteps } } as never),
+    saveEvery: 500,
+    loggers: [progressLog(kind)],
+  });
+  const { params } = await step.state();
+  const shapes = new Map(source.names.map((name) => [name, source.get(name)!.shape]));
+  mkdirSync(folder, { recursive: true });
+  await writeWeights(
+    folder,
+    namedTensors(parameters.trained, params as never, (name) => shapes.get(name)),
+    { overwrite: true },
+  );
+  writeFileSync(join(folder, 'config.json'), `${JSON.stringify(json, undefined, 2)}\n`);
+  for (const [name, bytes] of Object.entries(files)) writeFileSync(join(folder, name), bytes as Uint8Array);
+  step.dispose();
+}

@@ -1,0 +1,76 @@
+import { type QFormerConfig, QFORMER_STAGE_1 } from '@blip2/qformer';
+import { EVA_VIT_G, type VisionTransformerConfig } from '@blip2/vision-encoder';
+
+/** The image encoder: 64 patches and a class token. */
+export const VISION: VisionTransformerConfig = {
+  ...EVA_VIT_G,
+  imageSize: 128,
+  patchSize: 16,
+  width: 128,
+  layers: 4,
+  layersInCheckpoint: 4,
+  heads: 8,
+  feedForwardWidth: 512,
+};
+
+/** The Q-Former of stage 1, for a vocabulary of so many tokens. */
+export function qformerSize(vocabSize: number): QFormerConfig {
+  return {
+    ...QFORMER_STAGE_1,
+    queries: 16,
+    width: 128,
+    layers: 4,
+    heads: 4,
+    feedForwardWidth: 512,
+    imageFeatureWidth: VISION.width,
+    imageNormEpsilon: VISION.normEpsilon,
+    contrastiveWidth: 64,
+    maxPositions: 64,
+    vocabSize,
+    beginCaptionTokenId: vocabSize - 1,
+  };
+}
+
+/** `config.json` of the decoder-only language model. */
+export function optJson(vocabSize: number, newlineId: number): Record<string, unknown> {
+  return {
+    architectures: ['OPTForCausalLM'],
+    model_type: 'opt',
+    activation_function: 'relu',
+    bos_token_id: 2,
+    do_layer_norm_before: true,
+    eos_token_id: newlineId, // texts end with a line, as in BLIP-2
+    ffn_dim: 512,
+    hidden_size: 128,
+    max_position_embeddings: 128,
+    num_attention_heads: 4,
+    num_hidden_layers: 4,
+    pad_token_id: 1,
+    vocab_size: vocabSize,
+    word_embed_proj_dim: 128,
+  };
+}
+
+/** `config.json` of the encoder-decoder language model, of Flan-T5's kind. */
+export function t5Json(vocabSize: number): Record<string, unknown> {
+  return {
+    architectures: ['T5ForConditionalGeneration'],
+    model_type: 't5',
+    d_ff: 256,
+    d_kv: 32,
+    d_model: 128,
+    decoder_start_token_id: 0,
+    dense_act_fn: 'gelu',
+    eos_token_id: 1,
+    feed_forward_proj: 'gated-gelu',
+    is_gated_act: true,
+    num_decoder_layers: 3,
+    num_heads: 4,
+    num_layers: 3,
+    pad_token_id: 0,
+    relative_attention_max_distance: 128,
+    relative_attention_num_buckets: 32,
+    tie_word_embeddings: true,
+    vocab_size: vocabSize,
+  };
+}

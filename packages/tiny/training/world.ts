@@ -1,0 +1,66 @@
+import { join } from 'node:path';
+import { openCheckpointFolder } from '@blip2/checkpoints/node';
+import { onnxEngine } from '@blip2/compiler/node';
+import { askScene, describeScene, type Domain, drawScene, renderScene, type SceneQuestion, sceneRandom } from '@blip2/datasets';
+import { createFeatureStore, type FeatureStore, imageEncoder, openFeatureStore, writeFeatures } from '@blip2/datasets/node';
+import { imageProcessorOfSize } from '@blip2/image';
+import { processCaption } from '@blip2/tokenizers';
+import { createVisionEncoder } from '@blip2/vision-encoder';
+import { VISION } from './sizes.ts';
+
+/** Scenes of one seed with what is known of them, and the features of their images. */
+export interface World {
+  readonly seed: number;
+  readonly size: number;
+  /** As the models read and write them. */
+  readonly captions: readonly (readonly string[])[];
+  readonly questions: readonly (readonly SceneQuestion[])[];
+  readonly features: FeatureStore;
+}
+
+/** Seeds of scenes: those that the bridge is trained on, and those that nothing is trained on. */
+export const SEEDS = { training: 1, validation: 2 } as const;
+
+/** How many questions are asked about each scene. */
+const QUESTIONS = 8;
+
+/**
+ * A world of scenes: texts in memory, features of the frozen encoder in a store, which is made where there is none.
+ *
+ * @param visionFolder - The pre-trained encoder.
+ */
+export async function openWorld(
+  visionFolder: string,
+  storeFolder: string,
+  { seed, size, domain = 'in' }: { readonly seed: number; readonly size: number; readonly domain?: Domain },
+): Promise<World> {
+  const scenes = Array.from({ length: size }, (_, index) => ({
+    key: { seed, index },
+    scene: drawScene({ seed, index }, { domain }),
+  }));
+  const folder = join(storeFolder, `${seed}-${domain}-${size}`);
+  const tokens = 1 + (VISION.imageSize / VISION.patchSize) ** 2;
+  const store = await createFeatureStore(folder, { tokens, width: VISION.width, dtype: 'F16', identity: { seed, domain } });
+  const checkpoint = await openCheckpointFolder(visionFolder);
+  const encoder = await createVisionEncoder(checkpoint.weights, VISION, { engine: await onnxEngine({ cache: false }) });
+  try {
+    const records = scenes.map(({ key, scene }) => ({
+      key: `${key.index}`,
+      pixels: () => renderScene(scene, { size: VISION.imageSize }),
+    }));
+    await writeFeatures(records, imageEncoder(encoder, imageProcessorOfSize(VISION.imageSize)), { store, batchSize: 32 });
+    await store.close();
+  } finally {
+    encoder.dispose();
+    checkpoint.dispose();
+  }
+  return {
+    seed,
+    size,
+    captions: scenes.map(({ key, scene }) =>
+      describeScene(scene, sceneRandom(key, 'captions')).map((text) => processCaption(text)),
+    ),
+    questions: scenes.map(({ key, scene }) => askScene(scene, sceneRandom(key, 'questions'), { count: QUESTIONS })),
+    features: await openFeatureStore(folder),
+  };
+}

@@ -1,0 +1,109 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { openCheckpointFolder, writeWeights } from '@blip2/checkpoints/node';
+import { type Checkpoint, CLIP_MEAN, CLIP_STANDARD_DEVIATION, readCheckpointJson, type Weight } from '@blip2/core';
+import { createTokenizer } from '@blip2/tokenizers';
+import { qformerSize, VISION } from './sizes.ts';
+import { bertFiles } from './tokenizers/bert-files.ts';
+
+/** What a model is put together from. */
+export interface ModelParts {
+  readonly vision: string;
+  readonly bridge: string;
+  /** Absent in a model that matches. */
+  readonly language?: string;
+}
+
+const TOKENIZER_FILES = ['tokenizer.json', 'vocab.json', 'merges.txt', 'tokenizer_config.json'];
+
+/** Writes a model in the Hub's layout, in half precision. */
+export async function writeModel(folder: string, parts: ModelParts): Promise<void> {
+  const [vision, bridge] = [await openCheckpointFolder(parts.vision), await openCheckpointFolder(parts.bridge)];
+  const language = parts.language === undefined ? undefined : await openCheckpointFolder(parts.language);
+  try {
+    const weights = [
+      ...weightsOf(vision),
+      ...weightsOf(bridge),
+      ...(language === undefined ? [] : weightsOf(language).map((weight) => renamed(weight, `language_model.${weight.name}`))),
+    ];
+    await writeWeights(folder, weights, { dtype: 'F16', overwrite: true });
+    const readsText = bridge.weights.get('embeddings.word_embeddings.weight') !== undefined;
+    const textConfig = language && ((await readCheckpointJson(language, 'config.json')) as Record<string, unknown>);
+    writeJson(folder, 'config.json', configJson(textConfig, readsText));
+    writeJson(folder, 'preprocessor_config.json', PREPROCESSOR);
+    // The Q-Former's vocabulary has a name that no language model's files have.
+    const files = readsText ? bertFiles() : {};
+    const own = language === undefined ? Object.keys(files) : ['vocab.txt'];
+    for (const [name, bytes] of Object.entries(files))
+      if (own.includes(name)) writeFileSync(join(folder, name), bytes as Uint8Array);
+    for (const name of language === undefined ? [] : TOKENIZER_FILES) {
+      const bytes = await language!.readFile(name);
+      if (bytes !== undefined) writeFileSync(join(folder, name), bytes);
+    }
+  } finally {
+    for (const checkpoint of [vision, bridge, language]) checkpoint?.dispose();
+  }
+}
+
+function configJson(textConfig: Record<string, unknown> | undefined, readsText: boolean): Record<string, unknown> {
+  const { vocabSize } = createTokenizer(bertFiles(), { kind: 'bert' });
+  const qformer = qformerSize(vocabSize);
+  return {
+    architectures: [textConfig === undefined ? 'Blip2ForImageTextRetrieval' : 'Blip2ForConditionalGeneration'],
+    model_type: 'blip-2',
+    image_text_hidden_size: qformer.contrastiveWidth,
+    num_query_tokens: qformer.queries,
+    qformer_config: {
+      model_type: 'blip_2_qformer',
+      cross_attention_frequency: qformer.crossAttentionFrequency,
+      encoder_hidden_size: qformer.imageFeatureWidth,
+      hidden_size: qformer.width,
+      intermediate_size: qformer.feedForwardWidth,
+      max_position_embeddings: qformer.maxPositions,
+      num_attention_heads: qformer.heads,
+      num_hidden_layers: qformer.layers,
+      use_qformer_text_input: readsText,
+      vocab_size: qformer.vocabSize,
+    },
+    text_config: textConfig ?? { model_type: 'opt' },
+    torch_dtype: 'float16',
+    use_decoder_only_language_model: textConfig?.['model_type'] !== 't5',
+    vision_config: {
+      model_type: 'blip_2_vision_model',
+      hidden_act: VISION.activation,
+      hidden_size: VISION.width,
+      image_size: VISION.imageSize,
+      intermediate_size: VISION.feedForwardWidth,
+      layer_norm_eps: VISION.normEpsilon,
+      num_attention_heads: VISION.heads,
+      num_hidden_layers: VISION.layers,
+      patch_size: VISION.patchSize,
+      qkv_bias: true,
+    },
+  };
+}
+
+const PREPROCESSOR = {
+  do_convert_rgb: true,
+  do_normalize: true,
+  do_rescale: true,
+  do_resize: true,
+  image_mean: CLIP_MEAN,
+  image_processor_type: 'BlipImageProcessor',
+  image_std: CLIP_STANDARD_DEVIATION,
+  resample: 3,
+  rescale_factor: 1 / 255,
+  size: { height: VISION.imageSize, width: VISION.imageSize },
+};
+
+function weightsOf({ weights }: Checkpoint): Weight[] {
+  return weights.names.map((name) => weights.get(name)!);
+}
+
+function renamed(weight: Weight, name: string): Weight {
+  return { ...weight, name, read: (options) => weight.read(options) };
+}
+
+function writeJson(folder: string, name: string, value: unknown): void {
+  writeFileSync(join(folder, name), `${JSON.stringify(value, undefined, 2)}\n`);
+}
