@@ -2,7 +2,15 @@ import { DatasetError } from '@blip2/core';
 import * as z from 'zod/mini';
 import type { IndexedDataset } from '../records/record.ts';
 import { checkEntry, id, placeOf, readJsonEntries, text, texts } from './dataset-file.ts';
-import { cocoImage, cocoImageOfId, flickrImage, type IdentifyImage, noCapsImage, visualGenomeImage } from './image-identity.ts';
+import {
+  cocoImage,
+  cocoImageOfId,
+  flickrImage,
+  type IdentifyImage,
+  noCapsImage,
+  sharingImages,
+  visualGenomeImage,
+} from './image-identity.ts';
 import type { JsonEntry } from './json-entries.ts';
 import { type CaptionReaderOptions, CaptionTable, type ImageIdentity, type ReaderOptions } from './tables.ts';
 
@@ -75,9 +83,10 @@ class CocoFormat {
 export async function readCocoCaptions(path: string, options: CaptionReaderOptions): Promise<IndexedDataset> {
   const table = new CaptionTable();
   const coco = new CocoFormat();
+  const identify = sharingImages(cocoImage);
   const onEntry = (entry: JsonEntry): void => {
     const place = placeOf(entry);
-    if (entry.key === undefined) return addListEntry(table, entry, path, cocoImage);
+    if (entry.key === undefined) return addListEntry(table, entry, path, identify);
     if (entry.key === 'annotations') return coco.addAnnotation(entry, path);
     if (isKarpathy(entry.value)) return addKarpathyImage(table, entry, path, cocoImage);
     const { id: imageId, file_name: name } = checkEntry(cocoFileImage, entry.value, path, place);
@@ -99,8 +108,9 @@ export async function readCocoCaptions(path: string, options: CaptionReaderOptio
  */
 export async function readFlickr30kCaptions(path: string, options: CaptionReaderOptions): Promise<IndexedDataset> {
   const table = new CaptionTable();
+  const identify = sharingImages(flickrImage);
   const onEntry = (entry: JsonEntry): void => {
-    if (entry.key === undefined) addListEntry(table, entry, path, flickrImage);
+    if (entry.key === undefined) addListEntry(table, entry, path, identify);
     else addKarpathyImage(table, entry, path, flickrImage);
   };
   await readJsonEntries(path, onEntry, { abortSignal: options.abortSignal, isWanted: (key) => key === 'images' });
@@ -125,9 +135,10 @@ export async function readVisualGenomeCaptions(
   options: Omit<CaptionReaderOptions, 'split'>,
 ): Promise<IndexedDataset> {
   const table = new CaptionTable();
+  const identify = sharingImages(visualGenomeImage);
   const onEntry = (entry: JsonEntry): void => {
     const place = placeOf(entry);
-    if (isObjectWith(entry.value, 'image')) return addListEntry(table, entry, path, visualGenomeImage);
+    if (isObjectWith(entry.value, 'image')) return addListEntry(table, entry, path, identify);
     const found = checkEntry(regions, entry.value, path, place);
     const phrases = found.regions.map(({ phrase }) => phrase);
     return table.add(visualGenomeImage(`VG_100K/${found.id}.jpg`, path, place), phrases);

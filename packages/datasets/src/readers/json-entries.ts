@@ -13,6 +13,8 @@ export class JsonProblem extends Error {}
 /** An entry may have so many bytes; those of the known data sets have some thousands. */
 const LARGEST_ENTRY = 64 * 2 ** 20;
 
+const DECODER = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 const [QUOTE, BACKSLASH, COLON, COMMA] = [0x22, 0x5c, 0x3a, 0x2c];
 const [BRACE, BRACE_END, BRACKET, BRACKET_END] = [0x7b, 0x7d, 0x5b, 0x5d];
 
@@ -153,7 +155,7 @@ export class JsonEntryScanner {
     const whole = this.#earlier.length === 0 ? bytes : concatenate([...this.#earlier, bytes]);
     let value: unknown;
     try {
-      value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(whole));
+      value = JSON.parse(DECODER.decode(whole));
     } catch (cause) {
       throw this.#broken(cause);
     }
