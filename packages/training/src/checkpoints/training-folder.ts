@@ -39,7 +39,7 @@ export function trainingFolder(
   const log = join(folder, 'log.jsonl');
   let lock: BlobLock | undefined;
   return {
-    samplesPerStep,
+    ...(samplesPerStep === undefined ? {} : { samplesPerStep }), // an absent one must not hide that of the call
     checkpoints: {
       ...checkpoints,
       async load() {
