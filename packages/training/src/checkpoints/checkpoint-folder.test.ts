@@ -150,10 +150,18 @@ describe('refuses', () => {
   it('what JSON would lose or change', async () => {
     const save = (position: unknown): Promise<string> =>
       messageOf(storeIn().save({ ...checkpointOf(1), position: position as never }));
-    expect(await save({ order: [1, Number.NaN] })).toMatchInlineSnapshot(`"InputError: checkpoint: the position of the batches, at order.1, is NaN, expected what JSON can hold: null, booleans, finite numbers, texts, lists, plain objects. Convert it."`);
-    expect(await save(new Map([[1, 2]]))).toMatchInlineSnapshot(`"InputError: checkpoint: the position of the batches is a Map, expected what JSON can hold: null, booleans, finite numbers, texts, lists, plain objects. Convert it."`);
-    expect(await save(undefined)).toMatchInlineSnapshot(`"InputError: checkpoint: the position of the batches is undefined, expected what JSON can hold: null, booleans, finite numbers, texts, lists, plain objects. Convert it."`);
-    expect(() => checkpointFolder(folder, { identity: { seed: 1n } as never })).toThrowErrorMatchingInlineSnapshot(`[InputError: checkpoint: the identity, at seed, is a bigint, expected what JSON can hold: null, booleans, finite numbers, texts, lists, plain objects. Convert it.]`);
+    expect(await save({ order: [1, Number.NaN] })).toMatchInlineSnapshot(
+      `"InputError: checkpoint: the position of the batches, at order.1, is NaN, expected what JSON can hold: null, booleans, finite numbers, texts, lists, plain objects. Convert it."`,
+    );
+    expect(await save(new Map([[1, 2]]))).toMatchInlineSnapshot(
+      `"InputError: checkpoint: the position of the batches is a Map, expected what JSON can hold: null, booleans, finite numbers, texts, lists, plain objects. Convert it."`,
+    );
+    expect(await save(undefined)).toMatchInlineSnapshot(
+      `"InputError: checkpoint: the position of the batches is undefined, expected what JSON can hold: null, booleans, finite numbers, texts, lists, plain objects. Convert it."`,
+    );
+    expect(() => checkpointFolder(folder, { identity: { seed: 1n } as never })).toThrowErrorMatchingInlineSnapshot(
+      `[InputError: checkpoint: the identity, at seed, is a bigint, expected what JSON can hold: null, booleans, finite numbers, texts, lists, plain objects. Convert it.]`,
+    );
     expect(await names()).toEqual([]);
     await storeIn({ identity: { seed: 1, limit: undefined } as never }).save(checkpointOf(1));
     expect(await storeIn({ identity: { seed: 1, limit: undefined } as never }).load()).toBeDefined();
