@@ -112,7 +112,7 @@ describe('pixels', () => {
         // Closing loses nothing either.
         await loader.seek(position);
         await take(loader, 1);
-        await loader.close();
+        await loader[Symbol.asyncDispose](); // as `await using` does
         expect(summary(await take(loader))).toEqual(all.slice(cut + 1));
       }),
       { numRuns: 40 },

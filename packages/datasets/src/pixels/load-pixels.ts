@@ -188,6 +188,10 @@ class PixelLoader<Row extends DatasetRecord> implements RecordStream<LoadedImage
     await this.#stream.close();
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   [Symbol.asyncIterator](): AsyncGenerator<LoadedImage<Row>, void, undefined> {
     return iterate(this);
   }

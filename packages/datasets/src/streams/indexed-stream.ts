@@ -72,6 +72,10 @@ class IndexedStream<Row> implements RecordStream<Row> {
     this.#order = undefined;
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   [Symbol.asyncIterator](): AsyncGenerator<Row, void, undefined> {
     return iterate(this);
   }

@@ -105,6 +105,10 @@ class MixedStream<Row> implements RecordStream<Row> {
     await Promise.all(this.#parts.map(({ stream }) => stream.close()));
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   [Symbol.asyncIterator](): AsyncGenerator<Row, void, undefined> {
     return iterate(this);
   }

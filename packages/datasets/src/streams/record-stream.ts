@@ -14,7 +14,7 @@ export type StreamPosition = Readonly<Record<string, unknown>>;
  *
  * @typeParam Row - {@link DatasetRecord}; the pixel loader gives loaded images.
  */
-export interface RecordStream<Row = DatasetRecord> extends AsyncIterable<Row> {
+export interface RecordStream<Row = DatasetRecord> extends AsyncIterable<Row>, AsyncDisposable {
   /** For messages. */
   readonly name: string;
   /**

@@ -135,6 +135,10 @@ class ShardStream<Row> implements RecordStream<Row> {
     await reader?.rows.return?.();
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   [Symbol.asyncIterator](): AsyncGenerator<Row, void, undefined> {
     return iterate(this);
   }

@@ -223,7 +223,10 @@ describe('what is broken', () => {
       }
     }
     const cutGzip = gzipSync(whole).subarray(0, -20);
-    seen['gzip that is cut'] = await rowsOf(await streamWebDataset(await folder.write('c.tar.gz', cutGzip), once), folder);
+    seen['gzip that is cut'] = await rowsOf(
+      await streamWebDataset(await folder.write('c.tar.gz', cutGzip), { ...once, name: 'web' }),
+      folder,
+    );
     expect(seen).toMatchInlineSnapshot(`
       {
         "cut.tar": [
@@ -278,11 +281,11 @@ describe('what is broken', () => {
         ],
         "gzip that is cut": [
           [
-            "blip2-datasets-RjtQrs:c.tar.gz/0",
+            "web:c.tar.gz/0",
             "a caption",
           ],
           [
-            "blip2-datasets-RjtQrs:c.tar.gz/1",
+            "web:c.tar.gz/1",
           ],
           "c.tar.gz: is no complete tar file: it breaks off. Download or copy it again.",
         ],
