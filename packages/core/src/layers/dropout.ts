@@ -51,7 +51,7 @@ export function dropoutFrom(pool: Tensor1D, rate: number): Dropout {
       );
     }
     return tidy(() => {
-      // A mask is kept for the gradient as booleans, a byte each; the pool itself is not, some backends would copy it.
+      // Eager code keeps the mask for the gradient as booleans, a byte each, and not the pool, which some backends would copy.
       const kept = detached(() => tf.reshape(tf.greaterEqual(tf.slice(pool, [begin], [x.size]), rate), x.shape));
       return runFused<DropoutInputs, DropoutAttributes, X>(DROPOUT, { x, kept }, { scale: 1 / (1 - rate) });
     });
