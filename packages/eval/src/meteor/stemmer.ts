@@ -27,7 +27,7 @@ export function stemEnglish(word: string): string {
   const marked = word
     .replace(/^'/, '')
     .replace(/^y/, 'Y')
-    .replaceAll(/(?<=[aeiouy])y/g, 'Y');
+    .replaceAll(/([aeiouy])y/g, '$1Y');
   const [first, second] = regions(marked);
   let stem = stepOneA(marked.replace(/(?:'s'|'s|')$/, ''));
   if (UNCHANGED.has(stem)) return stem;
