@@ -14,6 +14,8 @@ const LIMITS = {
   'vision-encoder/index': '17.6 kB',
   'qformer/index': '22.2 kB',
   'losses/index': '3.2 kB',
+  'datasets/index': '19.5 kB',
+  'datasets/node': '73.2 kB',
   'eval/index': '14.6 kB',
   'eval/native': '6.3 kB',
   'eval/node': '11.9 kB',
