@@ -39,7 +39,7 @@ interface LooseCaption {
 
 /** Brings together what COCO's format keeps in two lists, in whatever order the file has them. */
 class CocoFormat {
-  readonly images = new Map<number | string, Omit<ImageIdentity, 'captions'> & { readonly domain?: string }>();
+  readonly images = new Map<number | string, ImageIdentity & { readonly domain?: string }>();
   readonly #captions: LooseCaption[] = [];
 
   addAnnotation(entry: JsonEntry, path: string): void {

@@ -538,3 +538,25 @@ describe('what cannot be read is refused with file and entry', () => {
     `);
   });
 });
+
+it('an abort is heard, with its reason', async () => {
+  const folder = await temporaryFolder();
+  const path = await folder.write('dataset_coco.json', karpathy);
+  const jsonl = await folder.write('a.jsonl', '{"image": "a.jpg"}');
+  const csv = await folder.write('a.csv', 'image\na.jpg\n');
+  const reason = new Error('enough');
+  const open = [
+    (abortSignal: AbortSignal) => readCocoCaptions(path, { images: folder.path, abortSignal }),
+    (abortSignal: AbortSignal) => readVqa(path, { images: folder.path, annotations: path, abortSignal }),
+    (abortSignal: AbortSignal) => readGqa([path], { images: folder.path, abortSignal }),
+    (abortSignal: AbortSignal) => readFolder(jsonl, { abortSignal }),
+    (abortSignal: AbortSignal) => readFolder(csv, { abortSignal }),
+  ];
+  for (const read of open) {
+    await expect(read(AbortSignal.abort(reason))).rejects.toBe(reason);
+    const controller = new AbortController();
+    const reading = read(controller.signal);
+    controller.abort(reason);
+    await expect(reading).rejects.toBe(reason);
+  }
+});
