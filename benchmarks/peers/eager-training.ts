@@ -4,7 +4,8 @@ import { normalizeImage, type QFormerConfig, type QFormerParams } from '@blip2/q
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 import type { LoadedTask } from './our-tasks.ts';
-import { ADAMW, captionLoss, encodeStageOne, nextRows, pairLoss, type StageOneBatch } from './stage-one.ts';
+import { captionLoss, encodeStageOne, pairLoss, type StageOneBatch } from '@blip2/training';
+import { ADAMW, nextRows } from './stage-one.ts';
 import type { TrainingInputs } from './training.ts';
 
 /** A parameter in training. Gradient and moments stay out of the wasm heap, which they would fill. */
@@ -14,6 +15,9 @@ interface Trained {
   readonly first: Float32Array;
   readonly second: Float32Array;
 }
+
+/** Images and texts. */
+type Pairs = Pick<StageOneBatch, 'features' | 'text'>;
 
 /** Rows of the batch whose activations fit the wasm heap at once, beside weights and gradients: 4.2 GB in the largest part. */
 const ENCODED_ROWS = 2;
@@ -53,38 +57,38 @@ function addContrastAndCaptioning(params: QFormerParams, config: QFormerConfig, 
   const groups = groupsOf(batch, ENCODED_ROWS);
   const encoded = tf.tidy(() => {
     const parts = groups.map((group) => {
-      const { vision, texts } = encodeStageOne(params, config, group);
-      return { vision, texts };
+      const { images, texts } = encodeStageOne(params, config, group);
+      return { images, texts };
     });
     return {
-      vision: tf.concat(parts.map(({ vision }) => vision)), // [batch, queries, contrastiveWidth]
+      images: tf.concat(parts.map(({ images }) => images)), // [batch, queries, contrastiveWidth]
       texts: tf.concat(parts.map(({ texts }) => texts)), // [batch, contrastiveWidth]
     };
   });
   const temperature = params.heads.temperature!;
   const contrastOf = (images: Tensor3D, texts: Tensor2D): Scalar => contrastiveLoss({ images, texts }, temperature).loss;
-  const slopes = tf.grads((vision, texts) => contrastOf(vision as Tensor3D, texts as Tensor2D));
-  const [visionSlope, textSlope] = slopes([encoded.vision, encoded.texts]) as [Tensor3D, Tensor2D];
+  const slopes = tf.grads((images, texts) => contrastOf(images as Tensor3D, texts as Tensor2D));
+  const [imageSlope, textSlope] = slopes([encoded.images, encoded.texts]) as [Tensor3D, Tensor2D];
   // The temperature is the one parameter that the features do not hide.
   add(() => {
-    const contrast = contrastOf(encoded.vision, encoded.texts);
+    const contrast = contrastOf(encoded.images, encoded.texts);
     return { loss: contrast, values: { contrast } };
   });
   const words = countOf(batch);
   for (const [index, group] of groups.entries()) {
     add(() => {
-      const { vision, texts, keyValues } = encodeStageOne(params, config, group);
+      const { images, texts, keyValues } = encodeStageOne(params, config, group);
       const begin = index * ENCODED_ROWS;
       const captioning = tf.mul(captionLoss(params, config, keyValues, group.text), countOf(group) / words) as Scalar;
       // Its slope at the features is that of the contrast.
       const towardsContrast = tf.add(
-        tf.sum(tf.mul(vision, rowsOf(visionSlope, begin, ENCODED_ROWS))),
+        tf.sum(tf.mul(images, rowsOf(imageSlope, begin, ENCODED_ROWS))),
         tf.sum(tf.mul(texts, rowsOf(textSlope, begin, ENCODED_ROWS))),
       );
       return { loss: tf.add(captioning, towardsContrast), values: { captioning } };
     });
   }
-  tf.dispose([encoded, visionSlope, textSlope]);
+  tf.dispose([encoded, imageSlope, textSlope]);
   for (const group of groups) tf.dispose([group.features, group.text.ids, group.text.mask]);
 }
 
@@ -94,7 +98,7 @@ function addMatching(params: QFormerParams, config: QFormerConfig, batch: StageO
     features: nextRows(features), // as features
     text: { ids: nextRows(text.ids), mask: nextRows(text.mask) }, // as text
   }));
-  const kinds: readonly (readonly [StageOneBatch, 0 | 1])[] = [
+  const kinds: readonly (readonly [Pairs, 0 | 1])[] = [
     [batch, 1],
     [{ features: next.features, text }, 0],
     [{ features, text: next.text }, 0],
@@ -116,7 +120,7 @@ function addMatching(params: QFormerParams, config: QFormerConfig, batch: StageO
 }
 
 /** Rows in groups of a size, the last one possibly smaller; new tensors, the caller's. */
-function groupsOf({ features, text }: StageOneBatch, size: number): StageOneBatch[] {
+function groupsOf({ features, text }: Pairs, size: number): Pairs[] {
   return Array.from({ length: Math.ceil(features.shape[0] / size) }, (_, index) => ({
     features: rowsOf(features, index * size, size),
     text: { ids: rowsOf(text.ids, index * size, size), mask: rowsOf(text.mask, index * size, size) },
@@ -130,7 +134,7 @@ function rowsOf<X extends Tensor2D | Tensor3D>(x: X, begin: number, count: numbe
 }
 
 /** Words that captioning predicts: all real ones but the first of each text. */
-function countOf({ text: { mask } }: StageOneBatch): number {
+function countOf({ text: { mask } }: Pairs): number {
   return tf.tidy(() => tf.sum(tf.slice(mask, [0, 1], [-1, -1])).dataSync()[0]!);
 }
 

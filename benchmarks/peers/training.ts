@@ -3,6 +3,8 @@ import '@tensorflow/tfjs';
 import { openCheckpointFolder } from '@blip2/checkpoints/node';
 import { type Described, readCheckpointJson, WeightReader } from '@blip2/core';
 import { describeQFormer, type QFormerConfig, type QFormerParams } from '@blip2/qformer';
+import type { StageOneBatch } from '@blip2/training';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Rank } from '@tensorflow/tfjs-core';
 import { loadCompiledTraining } from './compiled-training.ts';
 import { stageOneConfig } from './data.ts';
@@ -10,7 +12,7 @@ import { loadEagerTraining } from './eager-training.ts';
 import type { OurEngine } from './engine.ts';
 import { type LoadedTask, readInput } from './our-tasks.ts';
 import type { Task } from './protocol.ts';
-import type { StageOneBatch } from './stage-one.ts';
+import { nextIndices } from './stage-one.ts';
 
 /** A training task with everything that both of our engines need. */
 export interface TrainingInputs {
@@ -44,6 +46,8 @@ async function readTraining(task: Extract<Task, { readonly kind: 'train' }>): Pr
         ids: await readInput<Rank.R2>(task, 'training_ids', task.batch), // [batch, tokens]
         mask: await readInput<Rank.R2>(task, 'training_mask', task.batch), // [batch, tokens]
       },
+      imageIds: tf.range(0, task.batch, 1, 'int32'), // [batch]: each image once
+      negatives: { imageForEachText: nextIndices(task.batch), textForEachImage: nextIndices(task.batch) },
     },
     close: () => checkpoint.dispose(),
   };
