@@ -22,11 +22,23 @@ export {
   type AdamWState,
   type AdamWStep,
 } from './training/adamw.ts';
-export { type LossAndMetrics, type LossFunction, type OptimizerOptions, trainingFunction } from './training/training-function.ts';
+export {
+  gradientFunction,
+  type GradientInputs,
+  type GradientOutputs,
+  type LossAndMetrics,
+  type LossFunction,
+  type OptimizerOptions,
+  trainingFunction,
+  updateFunction,
+  type UpdateInputs,
+} from './training/training-function.ts';
+export { meanOf } from './training/step-graphs.ts';
 export {
   compileTrainingStepFor,
   type HostTree,
   type StepReport,
+  type StepRunOptions,
   TrainingStep,
   type TrainingState,
   type TrainingStepOptions,

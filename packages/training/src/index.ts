@@ -9,11 +9,17 @@ export {
 export { type ByParameter, decaysInLavis, layerwiseRates, type LayerwiseRatesOptions } from './groups/groups.ts';
 export { progressText } from './logs/progress-text.ts';
 export { trainingReport, type TrainingReportOptions } from './logs/report/training-report.ts';
-export type { BatchSource, JsonValue } from './trainer/batch-source.ts';
+export { batchLists, type BatchSource, type JsonValue } from './trainer/batch-source.ts';
 export type { BestEvaluation, CheckpointStore, TrainingCheckpoint, TrainingCounts } from './trainer/checkpoint-store.ts';
 export { train } from './trainer/train.ts';
 export type { TrainingResult, TrainOptions } from './trainer/train-options.ts';
-export type { StepReport, StepState, TrainableStep } from './trainer/trainable-step.ts';
+export {
+  accumulated,
+  type AccumulatingStep,
+  type StepReport,
+  type StepState,
+  type TrainableStep,
+} from './trainer/trainable-step.ts';
 export type { TrainingLogger, TrainingOutcome, TrainingProgress, TrainingRecord } from './trainer/training-log.ts';
 export { indexedBatches, type IndexedBatchesOptions } from './batches/indexed-batches.ts';
 export {
@@ -54,5 +60,5 @@ export {
   type T5Texts,
   visualPrompt,
 } from './recipes/stage-two.ts';
-export { createEagerStep, EagerStep, type EagerStepOptions } from './steps/eager-step.ts';
+export { createEagerStep, type EagerRunOptions, EagerStep, type EagerStepOptions } from './steps/eager-step.ts';
 export { initialQFormer, type InitialQFormerOptions } from './parameters/initial-qformer.ts';

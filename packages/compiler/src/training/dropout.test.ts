@@ -49,5 +49,7 @@ it('a compiled graph drops what tfjs drops, forward and backward, to the bit', a
 it('is seven small nodes in a graph, with one mask for the value and its gradient', () => {
   const once = ({ x, dy, pool }: Inputs) => tf.valueAndGrad((value: tf.Tensor) => dropoutFrom(pool, 0.3)(value))(x, dy);
   const { graph } = buildGraph(once as never, SPECS, {});
-  expect(graph.nodes.map(({ operator }) => operator).join(' ')).toMatchInlineSnapshot(`"Slice GreaterOrEqual Reshape Cast Mul Mul Mul"`);
+  expect(graph.nodes.map(({ operator }) => operator).join(' ')).toMatchInlineSnapshot(
+    `"Slice GreaterOrEqual Reshape Cast Mul Mul Mul"`,
+  );
 });

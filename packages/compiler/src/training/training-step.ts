@@ -6,22 +6,14 @@ import {
   InputError,
   type InputSpecs,
   type RunOptions,
-  sizeOf,
   type TensorSpec,
-  type Weight,
 } from '@blip2/core';
-import { type CompiledFunction } from '../compiled-function.ts';
-import { compileFor, type Target } from '../compile.ts';
+import type { Target } from '../compile.ts';
 import type { Runtime, RuntimeTensor } from '../runtime/runtime.ts';
 import { flattenTree, mapTree } from '../tree.ts';
 import { adamWDefaults, adamWSchedule } from './adamw.ts';
-import {
-  type LossFunction,
-  type OptimizerOptions,
-  type StepInputs,
-  type StepOutputs,
-  trainingFunction,
-} from './training-function.ts';
+import { accumulatingStep, initialTensors, type StepGraphs, wholeStep } from './step-graphs.ts';
+import type { LossFunction, OptimizerOptions } from './training-function.ts';
 
 /** What a training step is compiled for. */
 export interface TrainingStepOptions<Params, Batch, Frozen> extends OptimizerOptions, RunOptions {
@@ -31,8 +23,18 @@ export interface TrainingStepOptions<Params, Batch, Frozen> extends OptimizerOpt
   readonly batch: InputSpecs<Batch>;
   /** Weights that do not change, by reference. */
   readonly frozen?: Described<Frozen>;
+  /**
+   * Whether steps may take several batches, with `runAccumulated`: in two graphs, and with memory for a sum of the gradients.
+   * @default false: one graph, one batch
+   */
+  readonly accumulate?: boolean;
   /** For messages. @default 'training step' */
   readonly name?: string;
+}
+
+/** How one step is taken. */
+export interface StepRunOptions extends Pick<RunOptions, 'abortSignal'> {
+  readonly learningRate: number;
 }
 
 /** A tree of values. */
@@ -67,11 +69,13 @@ type Moment = 'params' | 'first' | 'second';
 const KEPT: readonly Moment[] = ['params', 'first', 'second'];
 
 /**
- * Training with forward, backward, clipping and AdamW in one graph. Parameters and moments stay in ONNX Runtime's memory from
- * step to step, each written over its old value.
+ * Training with forward, backward, clipping and AdamW in ONNX Runtime: in one graph, or, where steps take several batches, in two.
+ * Parameters and moments stay in ONNX Runtime's memory from step to step, each written over its old value.
  */
 export class TrainingStep<Params, Batch> {
-  readonly #function: CompiledFunction<StepInputs<Params, Batch>, StepOutputs<Params>>;
+  /** For messages. */
+  readonly name: string;
+  readonly #graphs: StepGraphs<Batch>;
   readonly #shapes: Params;
   readonly #settings: ReturnType<typeof adamWDefaults>;
   /** By path: `params.layers.0.weight`. */
@@ -80,14 +84,17 @@ export class TrainingStep<Params, Batch> {
   #steps = 0;
   #disposed = false;
 
+  /** @param graphs - And `kept`: this object's from now on. */
   constructor(
-    compiled: CompiledFunction<StepInputs<Params, Batch>, StepOutputs<Params>>,
+    name: string,
+    graphs: StepGraphs<Batch>,
     shapes: Params,
     options: OptimizerOptions,
     kept: Map<string, RuntimeTensor>,
     runtime: Runtime,
   ) {
-    this.#function = compiled;
+    this.name = name;
+    this.#graphs = graphs;
     this.#shapes = shapes;
     this.#settings = adamWDefaults(options);
     this.#kept = kept;
@@ -107,34 +114,43 @@ export class TrainingStep<Params, Batch> {
    * @throws {ShapeError} when the batch differs from what was compiled.
    * @throws {DisposedError} after `dispose()`.
    */
-  async run(
-    batch: EngineInputs<Batch>,
-    options: { readonly learningRate: number } & Pick<RunOptions, 'abortSignal'>,
-  ): Promise<StepReport> {
-    if (this.#disposed) throw new DisposedError(this.#function.name);
+  run(batch: EngineInputs<Batch>, options: StepRunOptions): Promise<StepReport> {
+    return this.runAccumulated([batch], options);
+  }
+
+  /**
+   * Takes one step with the mean of the losses of several batches, one after the other in the memory of one. Where the loss is a mean
+   * over rows, this is the step of all the rows as one batch.
+   *
+   * @param batches - Of the compiled size each; kept, the caller's.
+   * @returns means over the batches, of the parameters before the step. Where a number of one of them is not finite, the whole step is
+   *   skipped.
+   * @throws {InputError} for no batch, and for more than one where the step was compiled without `accumulate`.
+   * @throws {ShapeError} and {DisposedError} as `run`.
+   */
+  async runAccumulated(batches: readonly EngineInputs<Batch>[], options: StepRunOptions): Promise<StepReport> {
+    if (this.#disposed) throw new DisposedError(this.name);
+    if (batches.length === 0 || (batches.length > 1 && !this.#graphs.accumulates)) {
+      throw new InputError(
+        `${this.name}: runAccumulated got ${batches.length} batches, expected ${batches.length === 0 ? 'at least one' : 'one'}. ` +
+          (batches.length === 0 ? 'Pass a batch.' : 'Compile the step with `accumulate: true` for more.'),
+      );
+    }
     const numbers = adamWSchedule(this.#settings, this.#steps + 1, options.learningRate);
-    const scalars = Object.fromEntries(
-      Object.entries(numbers).map(([key, value]) => [key, { shape: [], data: Float32Array.of(value) }]),
-    );
-    const trees = Object.fromEntries(KEPT.map((kind) => [kind, this.#tree(kind)]));
-    const inputs = { ...trees, batch, step: scalars } as never;
-    const outputs = await this.#function.run(inputs, { into: this.#kept, abortSignal: options.abortSignal });
-    const { metrics, gradientNorm } = outputs as unknown as {
-      metrics: Record<string, RuntimeTensor>;
-      gradientNorm: RuntimeTensor;
-    };
-    const { loss = Number.NaN, ...others } = Object.fromEntries(
-      await Promise.all(Object.entries(metrics).map(async ([name, scalar]) => [name, await takeNumber(scalar)] as const)),
-    );
-    const report = { loss, gradientNorm: await takeNumber(gradientNorm), metrics: others };
-    const skipped = ![loss, report.gradientNorm, ...Object.values(others)].every(Number.isFinite);
+    const { metrics, gradientNorm } = await this.#graphs.run(batches, {
+      kept: this.#kept,
+      numbers,
+      abortSignal: options.abortSignal,
+    });
+    const { loss = Number.NaN, ...others } = metrics;
+    const skipped = ![loss, gradientNorm, ...Object.values(others)].every(Number.isFinite);
     if (!skipped) this.#steps++;
-    return { ...report, skipped };
+    return { loss, gradientNorm, metrics: others, skipped };
   }
 
   /** A copy of everything, for a checkpoint. */
   async state(): Promise<TrainingState<Params>> {
-    if (this.#disposed) throw new DisposedError(this.#function.name);
+    if (this.#disposed) throw new DisposedError(this.name);
     const copies = await Promise.all(
       KEPT.map(async (kind) => {
         const leaves = flattenTree(this.#shapes).map(({ path }) => this.#kept.get(`${kind}.${path}`)!);
@@ -154,7 +170,7 @@ export class TrainingStep<Params, Batch> {
    * @throws {InputError} when it has other parameters, naming the first; nothing has changed then.
    */
   restore(state: TrainingState<Params>): void {
-    if (this.#disposed) throw new DisposedError(this.#function.name);
+    if (this.#disposed) throw new DisposedError(this.name);
     const values = new Map(
       KEPT.flatMap((kind) => flattenTree<HostTensor>(state[kind], undefined, kind).map(({ path, leaf }) => [path, leaf])),
     );
@@ -176,24 +192,13 @@ export class TrainingStep<Params, Batch> {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.#function.dispose();
+    this.#graphs.dispose();
     for (const tensor of this.#kept.values()) tensor.dispose();
   }
 
   [Symbol.dispose](): void {
     this.dispose();
   }
-
-  #tree(kind: Moment): unknown {
-    const leaves = flattenTree(this.#shapes);
-    return mapTree(this.#shapes, (_, index) => this.#kept.get(`${kind}.${leaves[index]!.path}`));
-  }
-}
-
-async function takeNumber(scalar: RuntimeTensor): Promise<number> {
-  const [value] = await scalar.data();
-  scalar.dispose();
-  return value!;
 }
 
 /**
@@ -208,40 +213,15 @@ export async function compileTrainingStepFor<Params, Batch, Frozen = unknown>(
   loss: LossFunction<Params, Batch, Frozen>,
   options: TrainingStepOptions<Params, Batch, Frozen>,
 ): Promise<TrainingStep<Params, Batch>> {
-  const { name = 'training step', params, batch, frozen, abortSignal, onProgress } = options;
+  const { name = 'training step', params, accumulate = false, ...rest } = options;
   const specs = mapTree(params, (leaf): TensorSpec => ({ shape: (leaf as HostTensor).shape }));
-  const scalar: TensorSpec = { shape: [] };
-  const compiled = await compileFor<StepInputs<Params, Batch>, StepOutputs<Params>, Frozen>(
-    target,
-    trainingFunction(loss, options),
-    {
-      name,
-      inputs: {
-        params: specs,
-        first: specs,
-        second: specs,
-        batch,
-        step: { rate: scalar, epsilon: scalar, decay: scalar },
-      } as never,
-      weights: frozen,
-      quantize: 'never',
-      abortSignal,
-      onProgress,
-    },
-  );
-  const kept = new Map<string, RuntimeTensor>();
+  const compileGraphs = accumulate ? accumulatingStep : wholeStep;
+  const graphs = await compileGraphs<Params, Batch, Frozen>(target, loss, { ...rest, name, specs });
   try {
-    for (const { path, leaf } of flattenTree<HostTensor | Weight>(params)) {
-      const { shape } = leaf;
-      const data = 'read' in leaf ? ((await leaf.read({ abortSignal })) as Float32Array) : leaf.data;
-      kept.set(`params.${path}`, target.runtime.createTensor({ shape, data }));
-      for (const kind of ['first', 'second'])
-        kept.set(`${kind}.${path}`, target.runtime.createTensor({ shape, data: new Float32Array(sizeOf(shape)) }));
-    }
-    return new TrainingStep(compiled, specs as Params, options, kept, target.runtime);
+    const kept = await initialTensors(target, params, rest);
+    return new TrainingStep(name, graphs, specs as Params, rest, kept, target.runtime);
   } catch (cause) {
-    compiled.dispose();
-    for (const tensor of kept.values()) tensor.dispose();
+    graphs.dispose();
     throw cause;
   }
 }

@@ -3,7 +3,7 @@ import { compileTrainingStep, type NodeTargetOptions } from '@blip2/compiler/nod
 import type { EngineInputs, HostTensor, InputSpecs, RunOptions } from '@blip2/core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { type ByPath, type SeparatedParameters, visitLeaves } from '../parameters/separate-parameters.ts';
-import type { TrainableStep } from '../trainer/trainable-step.ts';
+import type { AccumulatingStep } from '../trainer/trainable-step.ts';
 import { createEagerStep } from './eager-step.ts';
 
 /** How a training step is made. */
@@ -14,6 +14,8 @@ export interface TrainingStepSettings<Tree, Batch> extends OptimizerOptions, Run
   readonly example: EngineInputs<Batch>;
   /** `compiled`: one graph of ONNX Runtime; `eager`: tfjs operations on the current backend. @default 'compiled' */
   readonly engine?: 'compiled' | 'eager';
+  /** Whether steps may take several batches, with `runAccumulated`. An eager step always may. @default false */
+  readonly accumulate?: boolean;
   /** Of the compiled step. */
   readonly target?: NodeTargetOptions;
 }
@@ -29,13 +31,22 @@ export interface TrainingStepSettings<Tree, Batch> extends OptimizerOptions, Run
  */
 export async function createTrainingStep<Tree, Batch>(
   loss: (params: Tree, batch: Batch) => LossAndMetrics,
-  { parameters, example, engine = 'compiled', target, abortSignal, onProgress, ...optimizer }: TrainingStepSettings<Tree, Batch>,
-): Promise<TrainableStep<EngineInputs<Batch>>> {
+  {
+    parameters,
+    example,
+    engine = 'compiled',
+    accumulate,
+    target,
+    abortSignal,
+    onProgress,
+    ...optimizer
+  }: TrainingStepSettings<Tree, Batch>,
+): Promise<AccumulatingStep<EngineInputs<Batch>>> {
   const { trained, frozen, join } = parameters;
   const compute = (live: ByPath<Tensor>, batch: Batch, fixed: ByPath<Tensor>): LossAndMetrics => loss(join(live, fixed), batch);
   if (engine === 'eager') {
     return createEagerStep(compute, { params: trained, frozen, abortSignal, ...optimizer }) as unknown as Promise<
-      TrainableStep<EngineInputs<Batch>>
+      AccumulatingStep<EngineInputs<Batch>>
     >;
   }
   const step = await compileTrainingStep<ByPath<Tensor>, Batch, ByPath<Tensor>>(compute, {
@@ -43,11 +54,12 @@ export async function createTrainingStep<Tree, Batch>(
     ...optimizer,
     params: trained,
     frozen,
+    accumulate,
     batch: specsOf(example) as InputSpecs<Batch>,
     abortSignal,
     onProgress,
   });
-  return step as unknown as TrainableStep<EngineInputs<Batch>>;
+  return step as unknown as AccumulatingStep<EngineInputs<Batch>>;
 }
 
 /** Shapes and types of a batch. */

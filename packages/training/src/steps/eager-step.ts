@@ -1,13 +1,16 @@
 import {
   adamWDefaults,
   adamWSchedule,
+  gradientFunction,
   type LossFunction,
+  meanOf,
   type OptimizerOptions,
   type StepReport,
   trainingFunction,
   type TrainingState,
+  updateFunction,
 } from '@blip2/compiler';
-import { DisposedError, type HostTensor, InputError, materialize, type RunOptions, type Weight } from '@blip2/core';
+import { DisposedError, type HostTensor, InputError, materialize, nextTurn, type RunOptions, type Weight } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
 import { type ByPath, visitLeaves } from '../parameters/separate-parameters.ts';
@@ -53,9 +56,14 @@ export async function createEagerStep<Batch>(
   }
 }
 
+/** How one step is taken. */
+export interface EagerRunOptions extends Pick<RunOptions, 'abortSignal'> {
+  readonly learningRate: number;
+}
+
 /** See {@link createEagerStep}. */
 export class EagerStep<Batch> {
-  readonly #compute: ReturnType<typeof trainingFunction<TensorsByPath, Batch, TensorsByPath>>;
+  readonly #loss: LossFunction<TensorsByPath, Batch, TensorsByPath>;
   readonly #optimizer: OptimizerOptions;
   readonly #frozen: TensorsByPath;
   #moments: Moments;
@@ -69,7 +77,7 @@ export class EagerStep<Batch> {
     frozen: TensorsByPath,
     optimizer: OptimizerOptions,
   ) {
-    this.#compute = trainingFunction(loss, optimizer);
+    this.#loss = loss;
     this.#optimizer = optimizer;
     this.#frozen = frozen;
     this.#moments = { params, first: zerosLike(params), second: zerosLike(params) };
@@ -81,31 +89,45 @@ export class EagerStep<Batch> {
   }
 
   /** Takes one step. @param batch - Tensors or numbers with a shape; kept. @throws {DisposedError} after `dispose()`. */
-  async run(
-    batch: unknown,
-    { learningRate, abortSignal }: { learningRate: number; abortSignal?: AbortSignal },
-  ): Promise<StepReport> {
+  async run(batch: unknown, { learningRate, abortSignal }: EagerRunOptions): Promise<StepReport> {
     this.#assertUsable();
     abortSignal?.throwIfAborted();
-    const numbers = adamWSchedule(adamWDefaults(this.#optimizer), this.#steps + 1, learningRate);
     const outputs = tf.tidy(() => {
-      const step = { rate: tf.scalar(numbers.rate), epsilon: tf.scalar(numbers.epsilon), decay: tf.scalar(numbers.decay) };
-      const { params, first, second, metrics, gradientNorm } = this.#compute(
-        { ...this.#moments, batch: asTensors<Batch>(batch), step },
-        this.#frozen,
-      );
-      return { params, first, second, metrics, gradientNorm } as unknown as tf.TensorContainerObject;
+      const inputs = { ...this.#moments, batch: asTensors<Batch>(batch), step: this.#stepScalars(learningRate) };
+      return trainingFunction(this.#loss, this.#optimizer)(inputs, this.#frozen) as unknown as tf.TensorContainerObject;
     }) as unknown as Moments & { metrics: Record<string, Scalar>; gradientNorm: Scalar };
     const { metrics, gradientNorm, ...next } = outputs;
-    disposeMoments(this.#moments);
-    this.#moments = next;
-    const { loss = Number.NaN, ...others } = Object.fromEntries(
-      Object.entries(metrics).map(([name, scalar]) => [name, takeNumber(scalar)]),
-    );
-    const report = { loss, gradientNorm: takeNumber(gradientNorm), metrics: others };
-    const skipped = ![loss, report.gradientNorm, ...Object.values(others)].every(Number.isFinite);
-    if (!skipped) this.#steps++;
-    return { ...report, skipped };
+    return this.#goOn(next, takeNumbers(metrics), gradientNorm);
+  }
+
+  /**
+   * Takes one step with the mean of the losses of several batches, one after the other in the memory of one.
+   *
+   * @param batches - As in `run`; at least one.
+   * @returns means over the batches. Where a number of one of them is not finite, the whole step is skipped.
+   * @throws {InputError} for no batch.
+   */
+  async runAccumulated(batches: readonly unknown[], { learningRate, abortSignal }: EagerRunOptions): Promise<StepReport> {
+    this.#assertUsable();
+    if (batches.length === 0)
+      throw new InputError('training step: runAccumulated got 0 batches, expected at least one. Pass a batch.');
+    let sums = zerosLike(this.#moments.params);
+    const reports: Record<string, number>[] = [];
+    try {
+      for (const batch of batches) {
+        abortSignal?.throwIfAborted();
+        const { sums: next, metrics } = this.#addGradients(sums, batch, reports.length > 0);
+        tf.dispose(Object.values(sums));
+        sums = next;
+        reports.push(takeNumbers(metrics));
+        await nextTurn(); // eager steps wait for nothing: without this an abort would not be heard
+      }
+      const metrics = meanOf(reports);
+      const { gradientNorm, ...next } = this.#update(sums, batches.length, metrics, learningRate);
+      return this.#goOn(next, metrics, gradientNorm);
+    } finally {
+      tf.dispose(Object.values(sums));
+    }
   }
 
   /** A copy of everything, for a checkpoint. */
@@ -145,6 +167,41 @@ export class EagerStep<Batch> {
     this.dispose();
   }
 
+  #addGradients(sums: TensorsByPath, batch: unknown, goesOn: boolean): { sums: TensorsByPath; metrics: Record<string, Scalar> } {
+    return tf.tidy(() => {
+      const inputs = { params: this.#moments.params, sums, batch: asTensors<Batch>(batch), goesOn: tf.scalar(goesOn ? 1 : 0) };
+      return gradientFunction(this.#loss)(inputs, this.#frozen) as never;
+    });
+  }
+
+  #update(
+    sums: TensorsByPath,
+    count: number,
+    metrics: Readonly<Record<string, number>>,
+    learningRate: number,
+  ): Moments & { gradientNorm: Scalar } {
+    return tf.tidy(() => {
+      const fault = tf.scalar(Object.values(metrics).every(Number.isFinite) ? 0 : Number.NaN);
+      const inputs = { ...this.#moments, sums, share: tf.scalar(1 / count), fault, step: this.#stepScalars(learningRate) };
+      return updateFunction<TensorsByPath>(this.#optimizer)(inputs) as never;
+    });
+  }
+
+  #stepScalars(learningRate: number): Record<'rate' | 'epsilon' | 'decay', Scalar> {
+    const numbers = adamWSchedule(adamWDefaults(this.#optimizer), this.#steps + 1, learningRate);
+    return { rate: tf.scalar(numbers.rate), epsilon: tf.scalar(numbers.epsilon), decay: tf.scalar(numbers.decay) };
+  }
+
+  /** Takes over what a step gave. */
+  #goOn(next: Moments, { loss = Number.NaN, ...metrics }: Record<string, number>, norm: Scalar): StepReport {
+    disposeMoments(this.#moments);
+    this.#moments = next;
+    const gradientNorm = takeNumber(norm);
+    const skipped = ![loss, gradientNorm, ...Object.values(metrics)].every(Number.isFinite);
+    if (!skipped) this.#steps++;
+    return { loss, gradientNorm, metrics, skipped };
+  }
+
   #assertUsable(): void {
     if (this.#disposed) throw new DisposedError('training step');
   }
@@ -172,6 +229,10 @@ async function valuesOf(tensors: TensorsByPath): Promise<Record<string, HostTens
 
 function disposeMoments({ params, first, second }: Moments): void {
   tf.dispose([params, first, second].flatMap((tensors) => Object.values(tensors)));
+}
+
+function takeNumbers(metrics: Readonly<Record<string, Scalar>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(metrics).map(([name, scalar]) => [name, takeNumber(scalar)]));
 }
 
 function takeNumber(scalar: Scalar): number {

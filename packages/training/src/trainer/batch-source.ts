@@ -1,4 +1,4 @@
-import { type RunOptions, untilAborted } from '@blip2/core';
+import { InputError, type RunOptions, untilAborted } from '@blip2/core';
 
 /** What a JSON file holds. */
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
@@ -16,6 +16,36 @@ export interface BatchSource<Batch> {
   seek(position: JsonValue): void | Promise<void>;
   /** Called once for each batch when nobody needs it any more: disposes tensors, gives buffers back. @default nothing */
   release?(batch: Batch): void;
+}
+
+/**
+ * A source that gives so many batches of another one at a time, for steps that accumulate gradients.
+ *
+ * @param source - Its positions are this one's too.
+ * @param count - Batches of a list.
+ * @throws {InputError} for a count that is no whole number of 1 or more.
+ */
+export function batchLists<Batch>(source: BatchSource<Batch>, count: number): BatchSource<readonly Batch[]> {
+  if (!Number.isSafeInteger(count) || count < 1)
+    throw new InputError(`batchLists: the count is ${count}, expected a whole number of 1 or more. Round it.`);
+  const release = (batches: readonly Batch[]): void => {
+    for (const batch of batches) source.release?.(batch);
+  };
+  return {
+    async next(options) {
+      const batches: Batch[] = [];
+      try {
+        while (batches.length < count) batches.push(await source.next(options));
+      } catch (cause) {
+        release(batches);
+        throw cause;
+      }
+      return batches;
+    },
+    position: () => source.position(),
+    seek: (position) => source.seek(position),
+    release,
+  };
 }
 
 /** A batch, and where its source stood after it. */

@@ -43,3 +43,33 @@ export interface TrainableStep<Batch> {
   restore(state: StepState): void | Promise<void>;
   dispose(): void;
 }
+
+/** A step that also takes several batches at once, with their mean loss: the gradients of all of them in the memory of one. */
+export interface AccumulatingStep<Batch> extends TrainableStep<Batch> {
+  /**
+   * Takes one step.
+   * @param batches - At least one; kept, the caller's.
+   */
+  runAccumulated(
+    batches: readonly Batch[],
+    options: { readonly learningRate: number } & Pick<RunOptions, 'abortSignal'>,
+  ): Promise<StepReport>;
+}
+
+/**
+ * A step as `train` takes it where each step has several batches; see `batchLists`.
+ *
+ * @param step - What it does, disposing included, is done to this one.
+ *
+ * @example
+ * const step = await createTrainingStep(loss, { parameters, example, accumulate: true });
+ * await train({ step: accumulated(step), batches: batchLists(batches, 4), schedule, totalSteps });
+ */
+export function accumulated<Batch>(step: AccumulatingStep<Batch>): TrainableStep<readonly Batch[]> {
+  return {
+    run: (batches, options) => step.runAccumulated(batches, options),
+    state: () => step.state(),
+    restore: (state) => step.restore(state),
+    dispose: () => step.dispose(),
+  };
+}
