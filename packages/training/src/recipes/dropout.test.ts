@@ -7,6 +7,7 @@ import { fixturePath, TOLERANCE } from '@blip2/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { stage1Config } from '../../../qformer/src/__fixtures__/fixture-models.ts';
+import { indexedBatches } from '../batches/indexed-batches.ts';
 import { separateParameters } from '../parameters/separate-parameters.ts';
 import { createTrainingStep, type TrainingStepSettings } from '../steps/create-training-step.ts';
 import type { TrainableStep } from '../trainer/trainable-step.ts';
@@ -167,4 +168,15 @@ describe.each([
     for (const step of [none, zero, some]) step!.dispose();
     dispose();
   });
+});
+
+it('a resumed run drops what an uninterrupted one would have dropped', async () => {
+  const open = () =>
+    indexedBatches({ length: 10, batchSize: 2, seed: 4, make: (_, random) => ({ dropout: drawDropoutPool(random, 50) }) });
+  const [whole, resumed] = [open(), open()];
+  const [first, position] = [await whole.next({}), whole.position()];
+  await resumed.seek(position);
+  const second = await resumed.next({});
+  expect(second).toEqual(await whole.next({}));
+  expect(second).not.toEqual(first);
 });
