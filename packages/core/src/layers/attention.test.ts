@@ -4,6 +4,7 @@ import { expectGradient } from '@blip2/testing/gradients';
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import { attend, attentionProbabilities, causalBias, MASKED, mergeHeads, paddingBias, splitHeads } from './attention.ts';
+import { dropoutFrom } from './dropout.ts';
 
 type Array4D = number[][][][];
 
@@ -71,6 +72,14 @@ describeBackends(() => {
       expect(attend(q, k, v, { scale: 0.5, bias })).toBeAllclose(expected, 1e-5);
       const probabilities = attentionProbabilities(q, k, { scale: 0.5, bias }).arraySync();
       expect(probabilities[0]![0]!.every((row) => row[3] === 0 && row[4] === 0)).toBe(true);
+    });
+
+    it('drops probabilities, and nothing else', () => {
+      const [q, k, v] = [random([1, 2, 3, 4], 1), random([1, 2, 5, 4], 2), random([1, 2, 5, 4], 3)];
+      const pool = tf.tensor1d(Array.from({ length: 60 }, (_, index) => ((index * 37) % 60) / 60));
+      const dropped = dropoutFrom(pool, 0.4)(attentionProbabilities(q, k, { scale: 0.5 })); // [1, 2, 3, 5]
+      expect(attend(q, k, v, { scale: 0.5 }, dropoutFrom(pool, 0.4))).toBeAllclose(tf.matMul(dropped, v), 1e-6);
+      expect(attend(q, k, v, { scale: 0.5 }, dropoutFrom(pool, 0))).toBeAllclose(attend(q, k, v, { scale: 0.5 }), 1e-6);
     });
 
     it('stays a number where everything is masked', () => {
