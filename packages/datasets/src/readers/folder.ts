@@ -21,7 +21,7 @@ export interface FolderReaderOptions extends ReadOptions {
 }
 
 /** Looked for in a folder, in this order; the first two as Hugging Face calls them. */
-const TABLES = ['metadata.jsonl', 'metadata.csv', 'data.jsonl', 'data.csv'];
+const TABLES = ['metadata.jsonl', 'metadata.csv', 'captions.jsonl', 'captions.csv', 'data.jsonl', 'data.csv'];
 
 const imageField = z.object({ image: z.nullish(text), file_name: z.nullish(text) }, 'expected an object with image or file_name');
 
@@ -39,7 +39,7 @@ interface Row {
  * `captions` or `text`; `question`, `question_id`, `answer` or `answers`; `split`. Other columns are not read. In CSV a list is written as
  * JSON, `["a dog", "two dogs"]`.
  *
- * @param path - A `.jsonl` or `.csv` file, or a folder with `metadata.jsonl`, `metadata.csv`, `data.jsonl` or `data.csv` in it.
+ * @param path - A `.jsonl` or `.csv` file, or a folder with `metadata.jsonl`, `captions.jsonl`, `data.jsonl` or one of these as `.csv` in it.
  * @returns a row a line, `name:line`; rows of one image share its key, `name:image`.
  * @throws {DatasetError} naming file and line, when the table is missing or malformed or an image's name leads out of the folder.
  * @throws the abort signal's reason.

@@ -503,7 +503,7 @@ describe('what cannot be read is refused with file and entry', () => {
     }
     expect(problems).toMatchInlineSnapshot(`
       [
-        "FOLDER: is no .jsonl or .csv file, nor a folder with one of metadata.jsonl, metadata.csv, data.jsonl, data.csv in it. Write one line an image, such as {"image": "rex.jpg", "caption": "a dog on a beach"}.",
+        "FOLDER: is no .jsonl or .csv file, nor a folder with one of metadata.jsonl, metadata.csv, captions.jsonl, captions.csv, data.jsonl, data.csv in it. Write one line an image, such as {"image": "rex.jpg", "caption": "a dog on a beach"}.",
         "missing.jsonl: cannot be read: there is no such file. Check the path.",
         "missing.csv: cannot be read: there is no such file. Check the path.",
         "a.jsonl: line 2: is broken JSON, expected one object a line. Correct the line.",

@@ -16,14 +16,20 @@ const integers = (rows: number[][]): HostTensor => ({
   data: Int32Array.from(rows.flat()),
 });
 
+interface GoldenBatch {
+  readonly input_ids: number[][];
+  readonly attention_mask: number[][];
+  readonly labels: number[][];
+}
+
 /** The golden's batch without the places of the queries. */
-function textsOf(golden: any, queries: number, isOpt: boolean, decoderStart: number) {
+function textsOf(golden: GoldenBatch, queries: number, isOpt: boolean, decoderStart: number) {
   const { input_ids: ids, attention_mask: mask, labels } = golden;
   const cut = (rows: number[][]): number[][] => rows.map((row) => row.slice(queries));
   if (isOpt) return { ids: integers(cut(ids)), labels: integers(cut(labels)) };
-  const decoderIds = labels.map((row: number[]) => [
+  const decoderIds = labels.map((row) => [
     decoderStart,
-    ...row.slice(0, -1).map((label: number) => (label === IGNORED_LABEL ? 0 : label)),
+    ...row.slice(0, -1).map((label) => (label === IGNORED_LABEL ? 0 : label)),
   ]);
   return {
     promptIds: integers(cut(ids)),
