@@ -7,6 +7,7 @@ import { inspectCommand } from './commands/inspect.ts';
 import { matchCommand } from './commands/match.ts';
 import { searchCommand } from './commands/search.ts';
 import { shapesCommand } from './commands/shapes.ts';
+import { trainCommand } from './commands/train.ts';
 import type { Command } from './command.ts';
 import { describeOptions, parseCommandLine, UsageError } from './command-line.ts';
 import { describeError, type ExitCode, exitCodeOf } from './exit-code.ts';
@@ -22,6 +23,7 @@ const COMMANDS: readonly Command[] = [
   matchCommand,
   embedCommand,
   searchCommand,
+  trainCommand,
   inspectCommand,
   convertCommand,
   benchCommand,
@@ -75,7 +77,7 @@ export async function main(
 
 function overview(): string {
   const verbs = COMMANDS.map(({ usage, description }) => `  blip2 ${usage}\n      ${description}`).join('\n');
-  return `BLIP-2: caption, answer, match, embed and search images.\n\n${verbs}\n\nOptions of every verb:\n${describeOptions(COMMON_OPTIONS)}\n\nblip2 VERB --help shows a verb's own options.\n`;
+  return `BLIP-2: caption, answer, match, embed and search images, and train for it.\n\n${verbs}\n\nOptions of every verb:\n${describeOptions(COMMON_OPTIONS)}\n\nblip2 VERB --help shows a verb's own options.\n`;
 }
 
 function commandHelp({ usage, description, options }: Command): string {

@@ -6,6 +6,8 @@ export interface Output {
   result(fields: Readonly<Record<string, unknown>>, text: string): void;
   /** A remark for the person at the terminal. */
   note(text: string): void;
+  /** Whether somebody sees lines move. */
+  readonly isTerminal: boolean;
   /** Shows how far the work is; draws only on a terminal. */
   progress(label: string, share: number): void;
   /** Takes the progress line away. */
@@ -28,6 +30,7 @@ export function createOutput({ out, error }: Streams, json: boolean): Output {
     drawn = false;
   };
   return {
+    isTerminal: error.isTTY === true,
     result(fields, text) {
       endProgress();
       out.write(`${json ? JSON.stringify(fields) : text}\n`);

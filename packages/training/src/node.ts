@@ -7,7 +7,7 @@ export { reportLogger, type ReportLoggerOptions } from './logs/report-logger.ts'
 export { tensorBoardLogger } from './logs/tensorboard.ts';
 export { createTrainingStep, type TrainingStepSettings } from './steps/create-training-step.ts';
 export { DATA_FORMATS, type DataEntry } from './recipes/data-entry.ts';
-export { completeRecipe, type CompleteRecipe } from './recipes/complete-recipe.ts';
+export { completeRecipe, type CompleteRecipe, mergeRecipes } from './recipes/complete-recipe.ts';
 export { type PresetName, RECIPE_PRESETS, type RecipePreset } from './recipes/presets.ts';
 export { checkRecipe, RECIPE_NAMES, type RecipeConfig, type RecipeInput, type RecipeName } from './recipes/recipe-config.ts';
 export { readRecipe } from './recipes/recipe-file.ts';

@@ -40,7 +40,7 @@ export interface CompleteRecipe
  * @throws {ConfigError} when a field is missing, unknown, or contradicts another.
  */
 export function completeRecipe(given: Partial<RecipeConfig>, where: string): CompleteRecipe {
-  const own = merged(presetOf(given.preset, where), given) as Partial<RecipeConfig>;
+  const own = mergeRecipes(presetOf(given.preset, where), given);
   const { recipe, data } = own;
   const fail = (problem: string): never => {
     throw new ConfigError(`${where}: ${problem}`);
@@ -171,8 +171,20 @@ function presetOf(name: string | undefined, where: string): Partial<RecipeConfig
   );
 }
 
-/** Fields of the second win; objects are merged, lists are not. */
-export function merged(base: object, over: object): object {
+/**
+ * One recipe over another: fields of the second count more, objects are merged field by field, lists are not. Steps or epochs of the
+ * second replace both of the first.
+ *
+ * @example
+ * const longer = mergeRecipes(await readRecipe('captions.yaml'), { steps: 10_000 });
+ */
+export function mergeRecipes(base: Partial<RecipeConfig>, over: Partial<RecipeConfig>): Partial<RecipeConfig> {
+  const { steps: _steps, epochs: _epochs, ...rest } = base;
+  const saysHowLong = over.steps !== undefined || over.epochs !== undefined;
+  return merged(saysHowLong ? rest : base, over);
+}
+
+function merged(base: object, over: object): object {
   const entries = Object.entries(over).filter(([, value]) => value !== undefined);
   const changed = entries.map(([name, value]) => {
     const before = (base as Readonly<Record<string, unknown>>)[name];

@@ -1,0 +1,117 @@
+import { extname } from 'node:path';
+import type { Progress } from '@blip2/core';
+import type { RecipeConfig, TrainingLogger, TrainingProgress } from '@blip2/training/node';
+import { UsageError } from '../command-line.ts';
+import { type Command, defineCommand } from '../command.ts';
+import type { Output } from '../output.ts';
+import { useBackend } from '../session.ts';
+import { RECIPE_OPTIONS, recipeFieldsOf } from './train-options.ts';
+
+export const trainCommand: Command = defineCommand({
+  name: 'train',
+  usage: 'train stage1|stage2|caption|vqa|retrieval|FILE.yaml --model FOLDER|HUB-ID --data PATH --out FOLDER [options]',
+  description:
+    'Trains a model: a stage of pre-training, or fine-tuning for captions, questions or retrieval, as named or as a recipe file says. The same command goes on with an interrupted run. The trained model is in OUT/model.',
+  options: {
+    ...RECIPE_OPTIONS,
+    out: { type: 'text', hint: 'FOLDER', description: 'folder of the run: checkpoints, log, report, the trained model' },
+    dtype: {
+      type: 'choice',
+      choices: ['keep', 'fp32', 'fp16'],
+      description: 'format of the trained model; keep: frozen weights as they were; default: keep',
+    },
+  },
+  async run(positionals, values, { output, abortSignal }) {
+    const [recipe, ...others] = positionals;
+    if (recipe === undefined || others.length > 0) {
+      const got = recipe === undefined ? 'none was named' : `'${positionals.join(' ')}' were named`;
+      throw new UsageError(
+        `train takes one recipe, and ${got}. Name stage1, stage2, caption, vqa, retrieval, or a file such as recipe.yaml.`,
+      );
+    }
+    const isFile = /^\.(ya?ml|json)$/i.test(extname(recipe));
+    const { out, model, dtype, engine, provider } = values;
+    if (out === undefined || out === '') throw new UsageError('No folder for the run was named: pass --out FOLDER.');
+    if (provider !== undefined) throw new UsageError('train has no --provider: it runs on the processor. Leave it out.');
+    if (!isFile && model === undefined && values.vision === undefined) {
+      throw new UsageError(
+        `No model to begin with was named: pass --model with a folder or a Hub id${recipe === 'stage1' ? ', or --vision' : ''}.`,
+      );
+    }
+    if (!isFile && values.data.length === 0) {
+      throw new UsageError('No data was named: pass --data with a folder of images that has a captions.jsonl or metadata.jsonl.');
+    }
+    // Loaded here: the other verbs start without training, and without the gradients of tfjs, which this import registers.
+    const [training] = await Promise.all([import('@blip2/training/node'), import('@tensorflow/tfjs')]);
+    const { checkRecipe, completeRecipe, mergeRecipes, progressText, readRecipe, RECIPE_NAMES, runRecipe } = training;
+    if (!isFile && !(RECIPE_NAMES as readonly string[]).includes(recipe)) {
+      throw new UsageError(
+        `'${recipe}' is no recipe. Known are ${RECIPE_NAMES.join(', ')}; or name a file that ends with .yaml or .json.`,
+      );
+    }
+    const fromFile = isFile ? await readRecipe(recipe) : ({ recipe } as Partial<RecipeConfig>);
+    const written = { ...recipeFieldsOf(values), ...defined({ model, engine, outputDtype: dtype }) };
+    const config = mergeRecipes(fromFile, checkRecipe(written, 'the command line'));
+    completeRecipe(config, isFile ? recipe : 'the command line'); // before anything is loaded
+    await useBackend(values.backend);
+    const { models, step, last, evaluation } = await runRecipe(config, {
+      folder: out,
+      abortSignal,
+      offline: values.offline,
+      loggers: [recordListener(output, values.json)],
+      onProgress: progressWriter(output, progressText),
+      onWork: workListener(output),
+      onRemark: (remark) => output.note(remark),
+    });
+    if (!values.json) {
+      const losses = Object.entries({ loss: last?.loss, 'held-out loss': evaluation?.['loss'] }).flatMap(([name, value]) =>
+        value === undefined ? [] : [`${name} ${value.toFixed(4)}`],
+      );
+      output.result(
+        {},
+        [`${step} steps${losses.length > 0 ? `, ${losses.join(', ')}` : ' were done before'}`, ...models].join('\n'),
+      );
+    }
+    return 0;
+  },
+});
+
+/** With `--json`, a line for each record. */
+function recordListener(output: Output, json: boolean): TrainingLogger {
+  return {
+    log({ kind, step, values }) {
+      const numbers = Object.entries(values).map(([name, value]) => [name, Number.isFinite(value) ? value : String(value)]);
+      if (json) output.result({ kind, step, ...Object.fromEntries(numbers) }, '');
+    },
+  };
+}
+
+/** Where nobody sees a line move, one is written so often. */
+const SECONDS_BETWEEN_LINES = 10;
+
+/** On a terminal a line that moves, elsewhere a line now and then; the last step always has one. */
+function progressWriter(output: Output, text: (progress: TrainingProgress) => string): (progress: TrainingProgress) => void {
+  let written = Number.NEGATIVE_INFINITY;
+  return (progress) => {
+    const { step, totalSteps } = progress;
+    if (output.isTerminal) {
+      output.progress(text(progress), step / totalSteps);
+    } else if (step === totalSteps || performance.now() - written >= 1000 * SECONDS_BETWEEN_LINES) {
+      written = performance.now();
+      output.note(text(progress));
+    }
+  };
+}
+
+function workListener(output: Output): (progress: Progress) => void {
+  return ({ phase, part, loadedBytes, totalBytes }) => {
+    const share = totalBytes === 0 ? 1 : loadedBytes / totalBytes;
+    const verb = phase === 'download' ? 'downloading' : part === 'features' ? 'encoding images:' : 'writing';
+    output.progress(`${verb} ${part}`, share);
+    if (loadedBytes >= totalBytes) output.endProgress();
+  };
+}
+
+function defined(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}
