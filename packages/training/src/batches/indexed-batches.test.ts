@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { indexedBatches, permutation } from './indexed-batches.ts';
+import { indexedBatches } from './indexed-batches.ts';
 
 interface Seen {
   readonly rows: readonly number[];
@@ -47,11 +47,6 @@ it('draws numbers that differ from batch to batch and from seed to seed', async 
     for (let index = 0; index < 50; index++) draws.push((await batches.next({})).draw);
   }
   expect(new Set(draws).size).toBe(200);
-});
-
-it('permutes', () => {
-  expect(permutation(100, 7).toSorted((a, b) => a - b)).toEqual(Array.from({ length: 100 }, (_, row) => row));
-  expect(permutation(5, 1)).toEqual(permutation(5, 1));
 });
 
 it('refuses what is no data set, and positions that are none', () => {

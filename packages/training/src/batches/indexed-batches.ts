@@ -1,4 +1,5 @@
 import { InputError, type Random, type RunOptions, seededRandom } from '@blip2/core';
+import { combineSeeds, permutation } from '@blip2/datasets';
 import type { BatchSource, JsonValue } from '../trainer/batch-source.ts';
 
 /** How {@link indexedBatches} goes through a data set. */
@@ -39,7 +40,10 @@ export function indexedBatches<Batch>(options: IndexedBatchesOptions<Batch>): Ba
   let order: { readonly epoch: number; readonly rows: readonly number[] } | undefined;
   const rowsOf = (epoch: number): readonly number[] => {
     if (order?.epoch !== epoch)
-      order = { epoch, rows: inOrder ? Array.from({ length }, (_, row) => row) : permutation(length, mixed(seed, epoch)) };
+      order = {
+        epoch,
+        rows: inOrder ? Array.from({ length }, (_, row) => row) : [...permutation(length, combineSeeds(seed, ORDER, epoch))],
+      };
     return order.rows;
   };
   return {
@@ -48,7 +52,7 @@ export function indexedBatches<Batch>(options: IndexedBatchesOptions<Batch>): Ba
       const number = taken++;
       const begin = (number % perEpoch) * batchSize;
       const rows = rowsOf(Math.floor(number / perEpoch)).slice(begin, begin + batchSize);
-      return make(rows, seededRandom(mixed(seed ^ 0x5bd1e995, number)), settings);
+      return make(rows, seededRandom(combineSeeds(seed, DRAWS, number)), settings);
     },
     position: () => taken,
     seek(position: JsonValue) {
@@ -62,18 +66,5 @@ export function indexedBatches<Batch>(options: IndexedBatchesOptions<Batch>): Ba
   };
 }
 
-/** The numbers from 0, each once, in an order that the seed decides. Source: Fisher and Yates. */
-export function permutation(length: number, seed: number): number[] {
-  const random = seededRandom(seed);
-  const rows = Array.from({ length }, (_, row) => row);
-  for (let last = length - 1; last > 0; last--) {
-    const other = Math.floor(random() * (last + 1));
-    [rows[last], rows[other]] = [rows[other]!, rows[last]!];
-  }
-  return rows;
-}
-
-/** One seed of two: neighbouring numbers give seeds that have nothing to do with each other. */
-function mixed(seed: number, number: number): number {
-  return (Math.imul(seed ^ (seed >>> 15), 0x2c1b3c6d) + Math.imul(number + 1, 0x9e3779b1)) | 0;
-}
+/** What a seed is for. */
+const [ORDER, DRAWS] = [1, 2] as const;
