@@ -81,8 +81,8 @@ export const RECIPE_OPTIONS: RecipeOptionTable = {
   },
   trainVision: { type: 'flag', description: 'train the image encoder too' },
   layerDecay: { type: 'number', hint: 'FACTOR', description: "of the rate from one of the encoder's blocks to that below" },
-  saveEvery: { type: 'integer', hint: 'N', description: 'steps between checkpoints; default: 500' },
-  logEvery: { type: 'integer', hint: 'N', description: 'steps between records; default: 10' },
+  saveEvery: { type: 'integer', hint: 'N', min: 1, description: 'steps between checkpoints; default: 500' },
+  logEvery: { type: 'integer', hint: 'N', min: 1, description: 'steps between records; default: 10' },
   evaluateEvery: { type: 'integer', hint: 'N', description: 'steps between losses of --validation; default: as checkpoints' },
   lavis: { type: 'flag', description: 'also write the model with the original names' },
 };

@@ -40,7 +40,8 @@ export interface CompleteRecipe
  * @throws {ConfigError} when a field is missing, unknown, or contradicts another.
  */
 export function completeRecipe(given: Partial<RecipeConfig>, where: string): CompleteRecipe {
-  const own = mergeRecipes(presetOf(given.preset, where), given);
+  const preset = presetOf(given.preset, where);
+  const own = mergeRecipes(preset, given);
   const { recipe, data } = own;
   const fail = (problem: string): never => {
     throw new ConfigError(`${where}: ${problem}`);
@@ -48,6 +49,8 @@ export function completeRecipe(given: Partial<RecipeConfig>, where: string): Com
   if (recipe === undefined) return fail('recipe is missing, expected stage1, stage2, caption, vqa or retrieval. Add it.');
   if (data === undefined || data.length === 0)
     return fail("data is missing, expected where images and texts are. Add it, such as 'data: ./photos'.");
+  if (preset.recipe !== undefined && preset.recipe !== recipe)
+    return fail(`preset '${given.preset}' is for ${preset.recipe}, and this is ${recipe}. Take a preset of this recipe.`);
   const isStage = recipe === 'stage1' || recipe === 'stage2';
   const minimum = { stage1: 1e-5, stage2: 5e-5, caption: 0, vqa: 0, retrieval: 0 }[recipe];
   const train = {

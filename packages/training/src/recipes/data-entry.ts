@@ -98,9 +98,9 @@ export const dataEntry: Schema<DataEntry> = z.transform((given: unknown, context
   const { format } = entry as { readonly format?: unknown };
   const schema = typeof format === 'string' ? SCHEMAS.get(format) : undefined;
   if (schema === undefined) return fail(`expected one of ${DATA_FORMATS.join(', ')}`, format, ['format']);
-  const result = z.safeParse(schema, entry);
+  const result = z.safeParse(schema, entry, { reportInput: true });
   if (!result.success) {
-    for (const issue of result.error.issues) context.issues.push({ ...issue, input: given } as z.core.$ZodRawIssue);
+    for (const issue of result.error.issues) context.issues.push(issue as z.core.$ZodRawIssue);
     return z.NEVER;
   }
   return result.data as DataEntry;

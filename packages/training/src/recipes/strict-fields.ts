@@ -17,7 +17,7 @@ function describeUnknown(names: readonly string[], known: readonly string[]): st
   return names
     .map((name) => {
       const near = nearestName(name, known);
-      return `'${name}' is not known; ${near === undefined ? `expected one of ${known.join(', ')}` : `did you mean '${near}'?`}`;
+      return `'${name}' is not known; ${near === undefined ? `expected one of ${known.join(', ')}` : `the nearest name is '${near}'`}`;
     })
     .join('; ');
 }
@@ -29,19 +29,15 @@ function describeUnknown(names: readonly string[], known: readonly string[]): st
  * @throws {ConfigError} naming file, field, what it holds and what was expected, for up to five fields.
  */
 export function checkFields<Fields>(schema: Schema<Fields>, given: unknown, where: string): Fields {
-  const result = z.safeParse(schema, given);
+  const result = z.safeParse(schema, given, { reportInput: true });
   if (result.success) return result.data;
-  const problems = result.error.issues.map(({ code, path, message }) => {
+  const problems = result.error.issues.map(({ code, path, message, input }) => {
     const name = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
     const field = name.replace(/^\./, '');
     if (code === 'unrecognized_keys') return field === '' ? message : `${field}: ${message}`;
-    return `${field === '' ? 'the whole' : field} is ${shown(path.reduce<unknown>(childOf, given))}, ${message}`;
+    return `${field === '' ? 'the whole' : field} is ${shown(input)}, ${message}`;
   });
   throw new ConfigError(`${where}: ${listSome(problems, '; ')}. Correct the recipe.`, { cause: result.error });
-}
-
-function childOf(value: unknown, key: PropertyKey): unknown {
-  return (value as Readonly<Record<PropertyKey, unknown>> | null | undefined)?.[key];
 }
 
 function shown(value: unknown): string {
