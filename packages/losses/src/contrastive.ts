@@ -92,7 +92,9 @@ export function samePicture(own: Tensor1D, all: Tensor1D): Tensor2D {
 
 /** Mean over rows of −Σ target·log softmax(row). */
 function softCrossEntropy(rows: Tensor2D, targets: Tensor2D): Scalar {
-  return tf.neg(tf.mean(tf.sum(tf.mul(targets, tf.logSoftmax(rows)), 1)));
+  // Not tf.logSoftmax, of which the wasm backend of tfjs 4.22 keeps a tensor.
+  const logs = tf.sub(rows, tf.logSumExp(rows, 1, true)); // [rows, columns]
+  return tf.neg(tf.mean(tf.sum(tf.mul(targets, logs), 1)));
 }
 
 function assertPairs({ images, texts }: ContrastiveFeatures): void {

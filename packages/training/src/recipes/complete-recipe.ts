@@ -142,7 +142,7 @@ function modelProblems({ recipe, model, vision, languageModel }: CompleteRecipe)
 
 /** Fields that mean nothing to a recipe are mistakes. */
 function onlyFor(recipe: CompleteRecipe): (readonly [boolean, string])[] {
-  const { recipe: name, prompt, textBranch, readQuestion, bert, qformer, vision, augmentation } = recipe;
+  const { recipe: name, prompt, textBranch, readQuestion, bert, qformer, vision } = recipe;
   const say = (field: string, where: string): string => `${field} is for ${where}, and this is ${name}. Leave it out.`;
   return [
     [prompt !== undefined && name !== 'caption' && name !== 'vqa', say('prompt', 'caption and vqa')],
@@ -156,10 +156,6 @@ function onlyFor(recipe: CompleteRecipe): (readonly [boolean, string])[] {
     [
       qformer !== undefined && vision === undefined,
       'qformer has the sizes of a Q-Former from scratch: add vision, or leave it out.',
-    ],
-    [
-      augmentation !== false && (augmentation.flipProbability ?? 0) > 1,
-      `augmentation.flipProbability is ${augmentation === false ? 0 : augmentation.flipProbability}, expected 0 to 1.`,
     ],
   ];
 }

@@ -105,6 +105,9 @@ export interface RecipeConfig {
   /** @default none where features are cached, else `{}` */
   readonly augmentation?: AugmentationConfig | false;
 
+  /** What share of images may be broken; they are skipped. @default 0.01 */
+  readonly maxBrokenShare?: number;
+
   /** Rows of a batch. @default 16 */
   readonly batchSize?: number;
   /** Batches of a step. @default 1 */
@@ -192,7 +195,14 @@ const augmentation = optional(
   z.union(
     [
       z.literal(false),
-      strictFields({ scale: range, aspectRatio: range, flipProbability: rate, randAugment: part }) as Schema<AugmentationConfig>,
+      strictFields({
+        scale: range,
+        aspectRatio: range,
+        flipProbability: optional(
+          z.number('expected a number').check(z.gte(0, 'expected 0 or more'), z.lte(1, 'expected at most 1')),
+        ),
+        randAugment: part,
+      }) as Schema<AugmentationConfig>,
     ],
     'expected false, or an object of scale, aspectRatio, flipProbability and randAugment',
   ),
@@ -224,6 +234,7 @@ const FIELDS: Readonly<Record<keyof RecipeConfig, Schema<unknown>>> = {
   featureStore: place,
   imageSize: optional(size),
   augmentation,
+  maxBrokenShare: optional(z.number('expected a number').check(z.gte(0, 'expected 0 or more'), z.lte(1, 'expected at most 1'))),
   batchSize: optional(size),
   accumulate: optional(size),
   steps: optional(size),

@@ -42,6 +42,7 @@ export interface CachedFeaturesOptions extends RunOptions {
   readonly engine: Engine | undefined;
   /** Where the store is, or is made. */
   readonly folder: string;
+  readonly maxBrokenShare?: number;
   readonly onRemark?: (remark: string) => void;
 }
 
@@ -102,10 +103,11 @@ export async function onlineImages(
     readonly engine: Engine | undefined;
     readonly trains: boolean;
     readonly augmentation: Parameters<typeof loadPixels>[1]['augmentation'];
+    readonly maxBrokenShare?: number;
     readonly onRemark?: (remark: string) => void;
   },
 ): Promise<ImageInput<LoadedImage>> {
-  const { engine, trains, augmentation, abortSignal, onRemark } = options;
+  const { engine, trains, augmentation, maxBrokenShare, abortSignal, onRemark } = options;
   const { config, weights } = model.vision;
   const processor = processorOf(model);
   const encoder: VisionTransformerEncoder | undefined = trains
@@ -118,6 +120,7 @@ export async function onlineImages(
         size: config.imageSize,
         seed,
         augmentation,
+        maxBrokenShare,
         onBroken: ({ key, cause }) => onRemark?.(`${key ?? 'a record'} is skipped: ${cause.message}`),
       }),
     recordOf: ({ record }) => record,
@@ -156,12 +159,13 @@ async function* newImages(
   data: readonly RecipeData[],
   isKnown: (imageKey: string) => boolean,
   size: number,
-  { onRemark }: CachedFeaturesOptions,
+  { onRemark, maxBrokenShare }: CachedFeaturesOptions,
 ): AsyncGenerator<{ readonly key: string; readonly pixels: RgbImage }, void, undefined> {
   for (const each of data) {
     await using loader = loadPixels(onlyNew(each, isKnown), {
       size,
       augmentation: false,
+      maxBrokenShare,
       onBroken: ({ key, cause }) => onRemark?.(`${key ?? 'a record'} is left out: ${cause.message}`),
     });
     for await (const { record, image } of loader) yield { key: record.imageKey, pixels: image };

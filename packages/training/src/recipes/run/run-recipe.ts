@@ -175,6 +175,7 @@ async function openImages(
     const store = recipe.featureStore ?? join(folder, 'features');
     return (await cachedFeatures(model, data, {
       engine,
+      maxBrokenShare: recipe.maxBrokenShare,
       folder: store,
       abortSignal,
       onRemark,
@@ -182,7 +183,8 @@ async function openImages(
     })) as ImageInput<unknown>;
   }
   const augmentation = recipe.augmentation as AugmentationOptions | false;
-  const settings = { engine, trains: recipe.train.vision, augmentation, abortSignal, onRemark };
+  const { maxBrokenShare } = recipe;
+  const settings = { engine, maxBrokenShare, trains: recipe.train.vision, augmentation, abortSignal, onRemark };
   return (await onlineImages(model, settings)) as ImageInput<unknown>;
 }
 
