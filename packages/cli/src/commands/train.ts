@@ -58,6 +58,7 @@ export const trainCommand: Command = defineCommand({
       folder: out,
       abortSignal,
       offline: values.offline,
+      revision: values.revision,
       loggers: [recordListener(output, values.json)],
       onProgress: progressWriter(output, progressText),
       onWork: workListener(output),
@@ -106,8 +107,8 @@ function progressWriter(output: Output, text: (progress: TrainingProgress) => st
 function workListener(output: Output): (progress: Progress) => void {
   return ({ phase, part, loadedBytes, totalBytes }) => {
     const share = totalBytes === 0 ? 1 : loadedBytes / totalBytes;
-    const verb = phase === 'download' ? 'downloading' : part === 'features' ? 'encoding images:' : 'writing';
-    output.progress(`${verb} ${part}`, share);
+    const verb = phase === 'download' ? 'downloading' : 'writing';
+    output.progress(part === 'features' ? 'encoding images' : `${verb} ${part}`, share);
     if (loadedBytes >= totalBytes) output.endProgress();
   };
 }

@@ -20,6 +20,8 @@ import { isImageNorm, type VisionPart, visionPartOf } from './vision-part.ts';
 export interface OpenModelOptions extends RunOptions {
   /** Take what is in the cache of the Hub, and download nothing. @default false */
   readonly offline?: boolean;
+  /** Of `model` on the Hub; the other parts have their own. */
+  readonly revision?: string;
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -35,7 +37,8 @@ type Json = Readonly<Record<string, unknown>>;
 export async function openRecipeModel(recipe: CompleteRecipe, options: OpenModelOptions = {}): Promise<RecipeModel> {
   const checkpoints: Checkpoint[] = [];
   const open = async (name: string): Promise<Checkpoint> => {
-    const checkpoint = await openCheckpoint(name, options);
+    const { revision, ...common } = options;
+    const checkpoint = await openCheckpoint(name, name === recipe.model ? { ...common, revision } : common);
     checkpoints.push(checkpoint);
     return checkpoint;
   };

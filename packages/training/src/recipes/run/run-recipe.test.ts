@@ -106,7 +106,7 @@ describe.each(Object.keys(RECIPES))('%s', (name) => {
 /** Every stage takes its weights, no more and no fewer, and tokenizers read. */
 async function expectLoads(path: string): Promise<void> {
   const checkpoint = await openCheckpointFolder(path);
-  using _encoder = await loadVisionEncoder(checkpoint);
+  (await loadVisionEncoder(checkpoint)).dispose();
   using qformer = await loadQFormer(checkpoint);
   const writes = checkpoint.weights.names.some((one) => one.startsWith('language_model.'));
   if (writes) (await loadLanguageModel(checkpoint)).dispose();

@@ -43,6 +43,8 @@ export interface RunRecipeOptions extends Pick<RunOptions, 'abortSignal'> {
   readonly onRemark?: (remark: string) => void;
   /** Take models from the cache of the Hub alone. @default false */
   readonly offline?: boolean;
+  /** Branch, tag or commit of `model` on the Hub. @default the pinned one, else main */
+  readonly revision?: string;
 }
 
 /** What a run gives. */
@@ -81,7 +83,12 @@ async function runWith(resources: Resources, asked: CompleteRecipe, options: Run
   const { folder, abortSignal, onRemark } = options;
   const data = await openRecipeData(asked.data, abortSignal);
   const validation = asked.validation && (await openRecipeData(asked.validation, abortSignal));
-  const model = await openRecipeModel(asked, { offline: options.offline, abortSignal, onProgress: options.onWork });
+  const model = await openRecipeModel(asked, {
+    offline: options.offline,
+    revision: options.revision,
+    abortSignal,
+    onProgress: options.onWork,
+  });
   resources.defer(() => model.checkpoints.forEach((checkpoint) => checkpoint.dispose()));
   for (const remark of model.remarks) onRemark?.(remark);
 
