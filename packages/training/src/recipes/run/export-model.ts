@@ -39,7 +39,10 @@ export async function exportModel(model: RecipeModel, folder: string, options: E
       await writeWeights(place, tensors, { dtype, abortSignal, onProgress });
       await writeFile(
         join(place, 'config.json'),
-        jsonFile({ ...model.json, torch_dtype: recipe.outputDtype === 'fp16' ? 'float16' : 'float32' }),
+        jsonFile({
+          ...model.json,
+          ...(recipe.outputDtype !== 'keep' && { torch_dtype: recipe.outputDtype === 'fp16' ? 'float16' : 'float32' }),
+        }),
         { flush: true },
       );
       for (const [name, bytes] of model.files) await writeFile(join(place, name), bytes, { flush: true });

@@ -22,7 +22,7 @@ const PREFIX = 'language_model.';
 export async function languagePartOf(checkpoint: Checkpoint, isPlain: boolean): Promise<LanguagePart> {
   const whole = (await readCheckpointJson(checkpoint, 'config.json')) as Readonly<Record<string, unknown>>;
   const isBlip2 = whole['model_type'] === 'blip-2';
-  const json = (isBlip2 ? { model_type: 'opt', ...(whole['text_config'] as object | undefined) } : whole) as Readonly<
+  const given = (isBlip2 ? { model_type: 'opt', ...(whole['text_config'] as object | undefined) } : whole) as Readonly<
     Record<string, unknown>
   >;
   const names = checkpoint.weights.names.filter((name) => !isBlip2 || name.startsWith(PREFIX));
@@ -38,16 +38,18 @@ export async function languagePartOf(checkpoint: Checkpoint, isPlain: boolean): 
       return isBlip2 ? ([name, weight] as const) : ([PREFIX + name, renamed(weight, PREFIX + name)] as const);
     }),
   );
-  const kind = json['model_type'];
+  const kind = given['model_type'];
   if (kind !== 'opt' && kind !== 't5') {
     throw new ConfigError(
       `${checkpoint.name}: its language model is of type ${JSON.stringify(kind)}, expected "opt" or "t5". Name another.`,
     );
   }
+  const tokenizer = await loadTokenizer(checkpoint, { kind });
+  const json = kind === 'opt' && !isBlip2 ? withNewlineAtEnd(given, tokenizer) : given;
   return {
     config: kind === 'opt' ? { kind, config: optConfigFromJson(json) } : { kind, config: t5ConfigFromJson(json) },
     json,
-    tokenizer: await loadTokenizer(checkpoint, { kind }),
+    tokenizer,
     weights: { name: checkpoint.name, names: [...weights.keys()], get: (name) => weights.get(name) },
   };
 }
@@ -59,4 +61,10 @@ function renamed(weight: Weight, name: string): Weight {
     read: (options) => weight.read(options),
     rows: (begin, end) => renamed(weight.rows(begin, end), name),
   };
+}
+
+/** In BLIP-2 OPT's texts end with a line, not with `</s>`, which begins them too. Source: LAVIS `blip2_opt.py`. */
+function withNewlineAtEnd(json: Readonly<Record<string, unknown>>, tokenizer: Tokenizer): Readonly<Record<string, unknown>> {
+  const [newline, ...more] = tokenizer.encode('\n', { addSpecialTokens: false });
+  return newline === undefined || more.length > 0 ? json : { ...json, eos_token_id: newline };
 }

@@ -119,7 +119,9 @@ async function openWritingModel(
   const weights = initialQFormer(config, { seed: recipe.seed, from: eitherOf(base.weights, text?.checkpoint.weights) });
   const files = await tokenizerFilesOf(languageFolder, options.abortSignal);
   if (text !== undefined) files.set('vocab.txt', await bertVocabulary(text.words, options.abortSignal));
-  for (const [name, bytes] of await filesOf(languageFolder, ['generation_config.json'])) files.set(name, bytes);
+  // A plain model's own settings would end texts elsewhere.
+  const settings = await filesOf(base, languageFolder === base ? ['generation_config.json'] : []);
+  for (const [name, bytes] of settings) files.set(name, bytes);
   await addProcessorFiles(files, base, vision, config);
   const { config: languageConfig, tokenizer, weights: languageWeights } = language;
   return {

@@ -117,8 +117,16 @@ async function expectLoads(path: string): Promise<void> {
   checkpoint.dispose();
 }
 
-it('changes what trains and nothing else', async () => {
-  const { models } = await run({ recipe: 'caption', model: model('blip2-opt'), data: coco, train: { qformer: false } });
+it('changes what trains and nothing else, and leaves no tensor behind', async () => {
+  const tensors = tf.memory().numTensors;
+  const { models } = await run({
+    recipe: 'caption',
+    model: model('blip2-opt'),
+    data: coco,
+    train: { qformer: false },
+    engine: 'eager',
+  });
+  expect(tf.memory().numTensors).toBe(tensors);
   const [before, after] = [await openCheckpointFolder(model('blip2-opt')), await openCheckpointFolder(models[0]!)];
   expect(after.weights.names.toSorted()).toEqual(before.weights.names.toSorted());
   const changed = new Set<string>();
@@ -173,16 +181,12 @@ it.each([
   expect(shuffled['matching']).toBeGreaterThan(0.55);
 });
 
-it('goes on after an abort as if nothing had happened, and is done at once when it is done', async () => {
-  const recipe = {
-    recipe: 'vqa',
-    model: model('blip2-flan-t5'),
-    data: questions,
-    steps: 5,
-    batchSize: 3,
-    accumulate: 2,
-    outputDtype: 'fp16',
-  };
+it.each([
+  ['cached', { answers: 'expanded', accumulate: 2 }],
+  ['augmented', { answers: 'sampled', augmentation: {} }],
+])('goes on after an abort as if nothing had happened, and is done at once when it is done: %s', async (_, more) => {
+  const common = { model: model('blip2-flan-t5'), data: questions, steps: 5, batchSize: 3, outputDtype: 'fp16' };
+  const recipe = { recipe: 'vqa', ...common, ...more };
   const whole = join(folder, 'whole');
   await run(recipe, { folder: whole });
   const abort = new AbortController();
