@@ -1,51 +1,81 @@
-import { askScene, describeScene, type Domain, drawScene, sceneRandom } from '@blip2/datasets';
-import { splitPrefix } from '@blip2/losses';
 import { type Random, seededRandom } from '@blip2/core';
+import { askScene, describeScene, type Domain, drawScene, type SceneQuestion, sceneRandom } from '@blip2/datasets';
+import { splitPrefix } from '@blip2/losses';
 
-/** Texts that the language models are pre-trained on: the world in words, never in pictures. */
-export interface PretrainingText {
-  readonly prompt: string;
-  readonly target: string;
-}
+/**
+ * Texts that the language models are pre-trained on: the world in words, never in pictures. As web pages do, they say the same thing
+ * several times: so a model learns to read what stands before.
+ */
 
 /** The seed of the scenes that only language models read about. */
 const SEED = 3000;
 
-/** A caption, a caption after a prompt, or two captions of a scene with a question about it. */
-function drawText(index: number): {
-  kind: 'caption' | 'prompted' | 'question';
-  captions: string[];
-  question?: { text: string; answer: string };
-  random: Random;
-} {
+/** A scene in words. */
+interface ToldScene {
+  readonly captions: readonly string[];
+  readonly questions: readonly SceneQuestion[];
+  readonly random: Random;
+}
+
+function tellScene(index: number): ToldScene {
   const random = seededRandom(index ^ 0x2545f491);
   // Language models know words for everything, as those of the paper do.
   const domains: readonly Domain[] = ['in', 'in', 'in', 'near', 'out'];
   const domain = domains[Math.floor(random() * domains.length)]!;
   const key = { seed: SEED, index };
   const scene = drawScene(key, { domain });
-  const captions = describeScene(scene, sceneRandom(key, 'captions'), 2);
-  const draw = random();
-  if (draw < 0.4) return { kind: 'caption', captions, random };
-  if (draw < 0.5) return { kind: 'prompted', captions, random };
-  const [question] = askScene(scene, sceneRandom(key, 'questions'), { count: 1 });
-  return { kind: 'question', captions, question, random };
+  return {
+    captions: describeScene(scene, sceneRandom(key, 'captions'), 2),
+    questions: askScene(scene, sceneRandom(key, 'questions'), { count: 3 }),
+    random,
+  };
 }
 
-/** Text number `index` for a decoder-only model: one piece, all of it to be predicted. */
-export function optDocument(index: number): PretrainingText {
-  const { kind, captions, question } = drawText(index);
-  if (kind === 'caption' || question === undefined) return { prompt: '', target: captions[0]! };
-  return { prompt: '', target: `${captions.join('. ')}. Question: ${question.text} Answer: ${question.answer}` };
+/** A text of a decoder-only model: `text` is a document, which `before` stood before. */
+export interface OptDocument {
+  readonly before?: string;
+  readonly text: string;
+}
+
+/** Text number `index` for a decoder-only model. */
+export function optDocument(index: number): OptDocument {
+  const { captions, questions, random } = tellScene(index);
+  const [first, second] = captions as [string, string];
+  const asked = questions.map(({ text, answer }) => `Question: ${text} Answer: ${answer}`);
+  const draw = random();
+  if (draw < 0.08) return { text: first };
+  if (draw < 0.12) return { text: `a photo of ${first}` };
+  if (draw < 0.4) return { before: first, text: random() < 0.5 ? second : `a photo of ${second}` };
+  if (draw < 0.65 || asked.length < 2) return { before: first, text: asked[0]! };
+  const told = random() < 0.5 ? asked : asked.toReversed();
+  return { before: told.slice(0, 2).join(' '), text: told[0]! };
+}
+
+/** A text of an encoder-decoder model. */
+export interface T5Document {
+  readonly prompt: string;
+  readonly target: string;
 }
 
 /** Text number `index` for an encoder-decoder model. */
-export function t5Document(index: number): PretrainingText {
-  const { kind, captions, question, random } = drawText(index);
-  if (kind === 'question' && question !== undefined) {
-    return { prompt: `${captions.join('. ')}. Question: ${question.text} Short answer:`, target: question.answer };
+export function t5Document(index: number): T5Document {
+  const { captions, questions, random } = tellScene(index);
+  const [first, second] = captions as [string, string];
+  const draw = random();
+  if (draw < 0.15) return splitPrefixed(first, random);
+  if (draw < 0.25) return { prompt: `${first} a photo of`, target: second };
+  if (draw < 0.45) {
+    const { prompt, target } = splitPrefixed(second, random);
+    return { prompt: `${first} ${prompt}`, target };
   }
-  if (kind === 'prompted') return { prompt: 'a photo of', target: captions[0]! };
-  const { prefix, target } = splitPrefix(captions[0]!, random);
+  const [{ text, answer }, other] = questions as [SceneQuestion, SceneQuestion | undefined];
+  const asked = `Question: ${text} Short answer:`;
+  if (draw < 0.8 || other === undefined) return { prompt: `${first} ${asked}`, target: answer };
+  const told = [`Question: ${text} Answer: ${answer}`, `Question: ${other.text} Answer: ${other.answer}`];
+  return { prompt: `${(random() < 0.5 ? told : told.toReversed()).join(' ')} ${asked}`, target: answer };
+}
+
+function splitPrefixed(caption: string, random: Random): T5Document {
+  const { prefix, target } = splitPrefix(caption, random);
   return { prompt: prefix, target };
 }

@@ -2,9 +2,10 @@ import '@tensorflow/tfjs';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeWeights } from '@blip2/checkpoints/node';
-import { type Described, WeightReader } from '@blip2/core';
+import { type Described, type HostTensor, IGNORED_LABEL, tokenBatch, type Tokenizer, WeightReader } from '@blip2/core';
 import {
   describeLanguageModel,
+  type OptConfig,
   optConfigFromJson,
   type OptParams,
   randomOptWeights,
@@ -19,13 +20,13 @@ import {
   indexedBatches,
   languageLoss,
   namedTensors,
-  optTexts,
+  type HostOptTexts,
   separateParameters,
   t5Texts,
   train,
   warmupCosine,
 } from '@blip2/training/node';
-import { optDocument, t5Document } from './documents.ts';
+import { type OptDocument, optDocument, t5Document } from './documents.ts';
 import { progressLog } from './progress-log.ts';
 import { optJson, t5Json } from './sizes.ts';
 import { optFiles } from './tokenizers/opt-files.ts';
@@ -41,17 +42,16 @@ export async function pretrainLanguage(kind: 'opt' | 't5', folder: string, total
   const json = kind === 'opt' ? optJson(tokenizer.vocabSize, tokenizer.tokenId('Ċ')!) : t5Json(tokenizer.vocabSize);
   const source =
     kind === 'opt'
-      ? randomOptWeights(optConfigFromJson(json), { seed: 1 })
+      ? randomOptWeights(optConfigFromJson(json), { seed: 1, standardDeviation: 0.06 })
       : randomT5Weights(t5ConfigFromJson(json), { seed: 1, standardDeviation: 0.05 });
   const described = describeLanguageModel(new WeightReader(source, 'language model'), json) as Described<OptParams | T5Params>;
   const parameters = separateParameters<OptParams | T5Params>(described);
   const [optConfig, t5Config] = kind === 'opt' ? [optConfigFromJson(json)] : [undefined, t5ConfigFromJson(json)];
   const make = (rows: readonly number[]) => {
-    const texts = rows.map(kind === 'opt' ? optDocument : t5Document);
+    if (optConfig) return optDocuments(rows.map(optDocument), tokenizer, optConfig);
+    const texts = rows.map(t5Document);
     const batch = { prompts: texts.map(({ prompt }) => prompt), targets: texts.map(({ target }) => target) };
-    return optConfig
-      ? optTexts(tokenizer, optConfig, batch, 60)
-      : t5Texts(tokenizer, t5Config!, batch, { promptTokens: 56, targetTokens: 36 });
+    return t5Texts(tokenizer, t5Config!, batch, { promptTokens: 64, targetTokens: 36 });
   };
   const step = await createTrainingStep<OptParams | T5Params, never>(
     (params, texts) => ({
@@ -87,4 +87,19 @@ export async function pretrainLanguage(kind: 'opt' | 't5', folder: string, total
   writeFileSync(join(folder, 'config.json'), `${JSON.stringify(json, undefined, 2)}\n`);
   for (const [name, bytes] of Object.entries(files)) writeFileSync(join(folder, name), bytes as Uint8Array);
   step.dispose();
+}
+
+const OPT_TOKENS = 72;
+
+/** Documents as OPT reads them: each begins with the begin token, and another one may stand before it. All of it is to be predicted. */
+function optDocuments(documents: readonly OptDocument[], tokenizer: Tokenizer, config: OptConfig): HostOptTexts {
+  const rows = documents.map(({ before = '', text }) => {
+    const ids = [...tokenizer.encode(before, { addSpecialTokens: false }), ...tokenizer.encode(text), config.endTokenIds[0]!];
+    return ids.slice(0, OPT_TOKENS);
+  });
+  const padded = (padTokenId: number): HostTensor => {
+    const { ids } = tokenBatch(rows, { padTokenId, length: OPT_TOKENS });
+    return { shape: [rows.length, OPT_TOKENS], data: Int32Array.from(ids.flat()) };
+  };
+  return { ids: padded(config.padTokenId), labels: padded(IGNORED_LABEL) };
 }

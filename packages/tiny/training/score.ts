@@ -16,7 +16,7 @@ const scenes = heldOut(Number(count));
 if (kind === undefined)
   console.log(
     JSON.stringify(await retrievalScores(model, scenes, { rerank: 16 }), (key, value) =>
-      /Ranks$/.test(key) ? undefined : value,
+      key.endsWith('Ranks') ? undefined : value,
     ),
   );
 else if (task === 'question') console.log(await questionScores(model, scenes));

@@ -13,8 +13,8 @@ export const VISION: VisionTransformerConfig = {
   feedForwardWidth: 512,
 };
 
-/** The Q-Former of stage 1, for a vocabulary of so many tokens. */
-export function qformerSize(vocabSize: number): QFormerConfig {
+/** The Q-Former of stage 1, for a vocabulary of so many tokens, behind an image encoder. */
+export function qformerSize(vocabSize: number, vision: VisionTransformerConfig = VISION): QFormerConfig {
   return {
     ...QFORMER_STAGE_1,
     queries: 16,
@@ -22,8 +22,8 @@ export function qformerSize(vocabSize: number): QFormerConfig {
     layers: 4,
     heads: 4,
     feedForwardWidth: 512,
-    imageFeatureWidth: VISION.width,
-    imageNormEpsilon: VISION.normEpsilon,
+    imageFeatureWidth: vision.width,
+    imageNormEpsilon: vision.normEpsilon,
     contrastiveWidth: 64,
     maxPositions: 64,
     vocabSize,
@@ -43,7 +43,7 @@ export function optJson(vocabSize: number, newlineId: number): Record<string, un
     ffn_dim: 512,
     hidden_size: 128,
     max_position_embeddings: 128,
-    num_attention_heads: 4,
+    num_attention_heads: 8,
     num_hidden_layers: 4,
     pad_token_id: 1,
     vocab_size: vocabSize,

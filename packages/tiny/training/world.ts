@@ -5,7 +5,8 @@ import { askScene, describeScene, type Domain, drawScene, renderScene, type Scen
 import { createFeatureStore, type FeatureStore, imageEncoder, openFeatureStore, writeFeatures } from '@blip2/datasets/node';
 import { imageProcessorOfSize } from '@blip2/image';
 import { processCaption } from '@blip2/tokenizers';
-import { createVisionEncoder } from '@blip2/vision-encoder';
+import { createVisionEncoder, type VisionTransformerConfig } from '@blip2/vision-encoder';
+import type { HostTensor } from '@blip2/core';
 import { VISION } from './sizes.ts';
 
 /** Scenes of one seed with what is known of them, and the features of their images. */
@@ -16,6 +17,7 @@ export interface World {
   readonly captions: readonly (readonly string[])[];
   readonly questions: readonly (readonly SceneQuestion[])[];
   readonly features: FeatureStore;
+  readonly vision: VisionTransformerConfig;
 }
 
 /** Seeds of scenes: those that the bridge is trained on, and those that nothing is trained on. */
@@ -39,16 +41,17 @@ export async function openWorld(
     scene: drawScene({ seed, index }, { domain }),
   }));
   const folder = join(storeFolder, `${seed}-${domain}-${size}`);
-  const tokens = 1 + (VISION.imageSize / VISION.patchSize) ** 2;
-  const store = await createFeatureStore(folder, { tokens, width: VISION.width, dtype: 'F16', identity: { seed, domain } });
+  const vision = VISION;
+  const tokens = 1 + (vision.imageSize / vision.patchSize) ** 2;
+  const store = await createFeatureStore(folder, { tokens, width: vision.width, dtype: 'F16', identity: { seed, domain } });
   const checkpoint = await openCheckpointFolder(visionFolder);
-  const encoder = await createVisionEncoder(checkpoint.weights, VISION, { engine: await onnxEngine({ cache: false }) });
+  const encoder = await createVisionEncoder(checkpoint.weights, vision, { engine: await onnxEngine({ cache: false }) });
   try {
     const records = scenes.map(({ key, scene }) => ({
       key: `${key.index}`,
-      pixels: () => renderScene(scene, { size: VISION.imageSize }),
+      pixels: () => renderScene(scene, { size: vision.imageSize }),
     }));
-    await writeFeatures(records, imageEncoder(encoder, imageProcessorOfSize(VISION.imageSize)), { store, batchSize: 32 });
+    await writeFeatures(records, imageEncoder(encoder, imageProcessorOfSize(vision.imageSize)), { store, batchSize: 32 });
     await store.close();
   } finally {
     encoder.dispose();
@@ -62,5 +65,12 @@ export async function openWorld(
     ),
     questions: scenes.map(({ key, scene }) => askScene(scene, sceneRandom(key, 'questions'), { count: QUESTIONS })),
     features: await openFeatureStore(folder),
+    vision,
   };
+}
+
+/** Features of some scenes, `[rows, tokens, width]`. */
+export async function readFeatures({ features, vision }: World, rows: readonly number[]): Promise<HostTensor> {
+  const data = await features.read(rows.map(String));
+  return { shape: [rows.length, data.length / rows.length / vision.width, vision.width], data };
 }

@@ -24,7 +24,7 @@ export async function writeModel(folder: string, parts: ModelParts): Promise<voi
     const weights = [
       ...weightsOf(vision),
       ...weightsOf(bridge),
-      ...(language === undefined ? [] : weightsOf(language).map((weight) => renamed(weight, `language_model.${weight.name}`))),
+      ...(language === undefined ? [] : weightsOf(language).map(languageWeight)),
     ];
     await writeWeights(folder, weights, { dtype: 'F16', overwrite: true });
     const readsText = bridge.weights.get('embeddings.word_embeddings.weight') !== undefined;
@@ -100,8 +100,10 @@ function weightsOf({ weights }: Checkpoint): Weight[] {
   return weights.names.map((name) => weights.get(name)!);
 }
 
-function renamed(weight: Weight, name: string): Weight {
-  return { ...weight, name, read: (options) => weight.read(options) };
+/** A language model of its own has names without the prefix. */
+function languageWeight(weight: Weight): Weight {
+  if (weight.name.startsWith('language_model.')) return weight;
+  return { ...weight, name: `language_model.${weight.name}`, read: (options) => weight.read(options) };
 }
 
 function writeJson(folder: string, name: string, value: unknown): void {

@@ -1,0 +1,82 @@
+import type { LossAndMetrics } from '@blip2/compiler';
+import { type Described, WeightReader } from '@blip2/core';
+import { describeQFormer, type QFormerConfig, type QFormerParams } from '@blip2/qformer';
+import { createTokenizer } from '@blip2/tokenizers';
+import {
+  initialQFormer,
+  type LanguageModelParams,
+  separateParameters,
+  type StageOneBatch,
+  stageOneLoss,
+  type StageTwoBatch,
+  stageTwoLoss,
+} from '@blip2/training';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar } from '@tensorflow/tfjs-core';
+import { qformerSize } from '../sizes.ts';
+import { bertFiles } from '../tokenizers/bert-files.ts';
+import { readFeatures } from '../world.ts';
+import { openLanguageModel } from './language-model.ts';
+import { STANDARD_DEVIATION, stageOneBatch } from './stage-one.ts';
+import { type BridgeAndLanguage, captionTexts, questionTexts, questionTokens } from './stage-two.ts';
+import { type BridgeRun, pickOne, trainBridge } from './train-bridge.ts';
+
+/** One batch of images for all three tasks. */
+export interface JointBatch extends StageOneBatch {
+  /** Captions after their prompt, in the language model's tokens. */
+  readonly captions: StageTwoBatch['texts'];
+  /** A question about each image, in the Q-Former's tokens and in the language model's, with its answer. */
+  readonly questions: Required<Pick<StageTwoBatch, 'question' | 'texts'>>;
+}
+
+/**
+ * Retrieval, captioning and question answering at once: the sum of the losses of the three fine-tunings, so that one small model
+ * does what the paper has three large ones for.
+ */
+export function jointLoss(
+  params: QFormerParams,
+  config: QFormerConfig,
+  languageModel: LanguageModelParams,
+  { captions, questions, ...pairs }: JointBatch,
+): LossAndMetrics {
+  const { loss: retrieval, ...metrics } = stageOneLoss(params, config, pairs);
+  const { features } = pairs;
+  const { loss: caption } = stageTwoLoss(params, config, languageModel, { features, texts: captions });
+  const { loss: answer } = stageTwoLoss(params, config, languageModel, { features, ...questions });
+  return { ...metrics, caption, answer, loss: tf.addN([retrieval, caption, answer]) as Scalar };
+}
+
+/** Fine-tunes a bridge for everything. */
+export async function trainJointly(run: BridgeRun & { readonly languageFolder: string }): Promise<void> {
+  const { world, seed = 1, from } = run;
+  const tokenizer = createTokenizer(bertFiles(), { kind: 'bert' });
+  const model = await openLanguageModel(run.languageFolder);
+  const config: QFormerConfig = { ...qformerSize(tokenizer.vocabSize, world.vision), promptWidth: model.width };
+  const source = initialQFormer(config, { seed, standardDeviation: STANDARD_DEVIATION, from });
+  const bridge = describeQFormer(new WeightReader(source, 'Q-Former'), config);
+  const tree = { bridge, language: model.params } as Described<BridgeAndLanguage>;
+  try {
+    await trainBridge<BridgeAndLanguage, JointBatch>(run, {
+      name: `joint ${model.kind}`,
+      source,
+      parameters: separateParameters<BridgeAndLanguage>(tree, (_, path) => path.startsWith('bridge.')),
+      loss: (params, batch) => jointLoss(params.bridge, config, model.withParams(params.language), batch),
+      length: world.size,
+      make: async (rows, random) => {
+        const pairs = stageOneBatch(world, rows, random, await readFeatures(world, rows));
+        const captions = rows.map((row) => captionTexts(pickOne(world.captions[row]!, random), 'caption', model.kind, random));
+        const asked = rows.map((row) => pickOne(world.questions[row]!, random));
+        return {
+          ...pairs,
+          captions: model.batch(captions),
+          questions: {
+            question: questionTokens(asked.map(({ text }) => text)),
+            texts: model.batch(asked.map((question) => questionTexts(question, model.kind))),
+          },
+        };
+      },
+    });
+  } finally {
+    model.checkpoint.dispose();
+  }
+}
