@@ -45,6 +45,7 @@ export {
   type ClipVisionConfigJson,
   type VisionConfigJson,
 } from './config/vision-config.ts';
+export { configText } from './json/config-text.ts';
 export type { HttpOptions } from './http/http-client.ts';
 export { openCheckpointUrl, type OpenUrlOptions } from './http/open-checkpoint-url.ts';
 export { byteSourceFromUrl } from './http/http-byte-source.ts';

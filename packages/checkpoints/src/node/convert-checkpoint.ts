@@ -1,6 +1,7 @@
 import { writeFile, statfs } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { InputError, ResourceError, sizeOf, type Checkpoint, type RunOptions, type Weight, type WeightSource } from '@blip2/core';
+import { configText } from '../json/config-text.ts';
 import { readJsonFile, readModelConfig } from '../config/read-config-files.ts';
 import type { ModelConfigJson } from '../config/blip2-config.ts';
 import { withLavisNames } from '../names/hub-names.ts';
@@ -125,7 +126,7 @@ export async function convertCheckpoint(
     const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`;
     await put(
       'config.json',
-      json(convertedConfig(await readJsonFile(checkpoint, 'config.json', { abortSignal }), plan, options)),
+      configText(convertedConfig(await readJsonFile(checkpoint, 'config.json', { abortSignal }), plan, options)),
     );
     for (const name of COPIED_FILES) {
       const content = await checkpoint.readFile(name, { abortSignal });

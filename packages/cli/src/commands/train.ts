@@ -104,12 +104,18 @@ function progressWriter(output: Output, text: (progress: TrainingProgress) => st
   };
 }
 
+/** Encoding a large data set takes hours, in which something should be heard. */
 function workListener(output: Output): (progress: Progress) => void {
+  let written = performance.now();
   return ({ phase, part, loadedBytes, totalBytes }) => {
     const share = totalBytes === 0 ? 1 : loadedBytes / totalBytes;
     const verb = phase === 'download' ? 'downloading' : 'writing';
-    output.progress(part === 'features' ? 'encoding images' : `${verb} ${part}`, share);
+    const label = part === 'features' ? 'encoding images' : `${verb} ${part}`;
+    output.progress(label, share);
     if (loadedBytes >= totalBytes) output.endProgress();
+    if (output.isTerminal || performance.now() - written < 1000 * SECONDS_BETWEEN_LINES) return;
+    written = performance.now();
+    output.note(`${label}: ${(100 * share).toFixed(1)} %`);
   };
 }
 

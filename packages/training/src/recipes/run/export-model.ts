@@ -1,11 +1,10 @@
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { convertCheckpoint, openCheckpointFolder, writeNewFolder, writeWeights } from '@blip2/checkpoints/node';
+import { configText, convertCheckpoint, openCheckpointFolder, writeNewFolder, writeWeights } from '@blip2/checkpoints/node';
 import { type HostTensor, type RunOptions, type Weight, type WeightDtype } from '@blip2/core';
 import { type NamedTensor, namedTensors } from '../../parameters/named-tensors.ts';
 import type { ByPath } from '../../parameters/separate-parameters.ts';
 import type { CompleteRecipe } from '../complete-recipe.ts';
-import { jsonFile } from './model-files.ts';
 import type { RecipeModel } from './model-parts.ts';
 import { frozenNames } from './open-model.ts';
 
@@ -39,7 +38,7 @@ export async function exportModel(model: RecipeModel, folder: string, options: E
       await writeWeights(place, tensors, { dtype, abortSignal, onProgress });
       await writeFile(
         join(place, 'config.json'),
-        jsonFile({
+        configText({
           ...model.json,
           ...(recipe.outputDtype !== 'keep' && { torch_dtype: recipe.outputDtype === 'fp16' ? 'float16' : 'float32' }),
         }),
