@@ -3,6 +3,7 @@ import type { Progress } from '@blip2/core';
 import type { RecipeConfig, TrainingLogger, TrainingProgress } from '@blip2/training/node';
 import { UsageError } from '../command-line.ts';
 import { type Command, defineCommand } from '../command.ts';
+import { chooseEnginesFor, isEager } from '../engine-options.ts';
 import type { Output } from '../output.ts';
 import { useBackend } from '../session.ts';
 import { RECIPE_OPTIONS, recipeFieldsOf } from './train-options.ts';
@@ -51,8 +52,9 @@ export const trainCommand: Command = defineCommand({
     }
     const fromFile = isFile ? await readRecipe(recipe) : ({ recipe } as Partial<RecipeConfig>);
     const written = { ...recipeFieldsOf(values), ...defined({ model, engine, outputDtype: dtype }) };
-    const config = mergeRecipes(fromFile, checkRecipe(written, 'the command line'));
-    completeRecipe(config, isFile ? recipe : 'the command line'); // before anything is loaded
+    const asked = mergeRecipes(fromFile, checkRecipe(written, 'the command line'));
+    completeRecipe(asked, isFile ? recipe : 'the command line'); // before anything is loaded
+    const config = await withWorkingEngine(asked, output);
     await useBackend(values.backend);
     const { models, step, last, evaluation } = await runRecipe(config, {
       folder: out,
@@ -76,6 +78,13 @@ export const trainCommand: Command = defineCommand({
     return 0;
   },
 });
+
+/** Without ONNX Runtime, and where nobody asked for it, training is eager, and a remark says so. */
+async function withWorkingEngine(recipe: Partial<RecipeConfig>, output: Output): Promise<Partial<RecipeConfig>> {
+  if (recipe.engine === 'eager') return recipe;
+  const engines = await chooseEnginesFor({ engine: recipe.engine, dtype: 'fp32', provider: undefined }, output);
+  return isEager(engines) ? { ...recipe, engine: 'eager' } : recipe;
+}
 
 /** With `--json`, a line for each record. */
 function recordListener(output: Output, json: boolean): TrainingLogger {
