@@ -139,7 +139,7 @@ function isShown(values: readonly ModelValues[], index: number): boolean {
 
 /** Normal noise, which no encoder was measured with. */
 async function benchmarkImages({ dataFolder }: AccuracyPlan, count: number): Promise<HostTensor> {
-  const file = await openSafetensorsFile(await new BenchmarkData(dataFolder).inputs());
+  const file = await openSafetensorsFile(await new BenchmarkData(dataFolder).inputs('itm-vit-g'));
   const weight = file.get('images')!.rows(0, count);
   const images = { shape: weight.shape, data: (await weight.read()) as Float32Array };
   file.dispose();

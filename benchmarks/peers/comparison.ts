@@ -14,6 +14,8 @@ export interface Comparison {
   /** What is measured: the time of a run in one process, of a start with its first result, or the peak memory of both. */
   readonly measures: 'run' | 'start' | 'memory';
   readonly unit: 'ms' | 'ms per token' | 'bytes';
+  /** How many images with their texts a run trains with: tables then say how many that is a second too. */
+  readonly samplesPerRun?: number;
   readonly ours: Contender;
   readonly peer: Contender;
   /** Our number may be at most this times the peer's. */
@@ -57,6 +59,10 @@ export interface SideResult {
   readonly peakBytes?: number;
   /** Losses, scores: of the first run. */
   readonly values?: Readonly<Record<string, number>>;
+  /** The same of the last run; what trains has other weights by then. */
+  readonly lastValues?: Readonly<Record<string, number>>;
+  /** What the median of a training step comes to. */
+  readonly samplesPerSecond?: number;
   /** The most cores that it used while the other ran. */
   readonly idleLoad?: number;
   /** The most cores that programs outside the benchmark used in a round that counts. */
@@ -92,7 +98,7 @@ export interface ComparisonResult {
  * const { ratio, met } = conclude(comparison, { ours, peer });
  */
 export function conclude(
-  { name, unit, targetRatio, targetValue, targetCosine }: Comparison,
+  { name, unit, samplesPerRun, targetRatio, targetValue, targetCosine }: Comparison,
   { ours, peer, outputs }: Pick<ComparisonResult, 'ours' | 'peer' | 'outputs'>,
 ): ComparisonResult {
   const ratio = ours && peer ? ours.median / peer.median : undefined;
@@ -102,11 +108,13 @@ export function conclude(
     targetValue !== undefined && ours !== undefined ? ours.median <= targetValue : undefined,
     targetCosine !== undefined && cosine !== undefined ? cosine >= targetCosine : undefined,
   ].filter((verdict) => verdict !== undefined);
+  const withRate = (side: SideResult): SideResult =>
+    samplesPerRun === undefined ? side : { ...side, samplesPerSecond: (1000 * samplesPerRun) / side.median };
   return {
     name,
     unit,
-    ...(ours && { ours }),
-    ...(peer && { peer }),
+    ...(ours && { ours: withRate(ours) }),
+    ...(peer && { peer: withRate(peer) }),
     ...(ratio !== undefined && { ratio }),
     ...(targetRatio !== undefined && { targetRatio }),
     ...(targetValue !== undefined && { targetValue }),

@@ -43,6 +43,10 @@ it('names what is compared', () => {
     'flan-t5-xl-decode-beam5',
     'qformer-train-step',
     'qformer-train-step-eager',
+    'stage-2-opt-2.7b-8-of-32-layers-train-step',
+    'tiny-stage-1-train-step',
+    'tiny-stage-2-opt-train-step',
+    'tiny-stage-2-t5-train-step',
     'start-itm-vit-g',
     'memory-fp32',
     'memory-int8',
@@ -80,15 +84,27 @@ describe('our side', () => {
     expect(ours!.values!['captioning']).toBeCloseTo(Math.log(30_523), 0);
   }, 120_000);
 
+  it.each([
+    ['tiny-stage-2-opt-train-step', 625],
+    ['tiny-stage-2-t5-train-step', 178],
+  ] as const)('trains a little in %s, from the loss of an untrained model', async (name, words) => {
+    const { ours } = await measure(await planned(name), { sides: 'ours' });
+    expect(ours!.values!['loss']).toBeCloseTo(Math.log(words), 0);
+    expect(ours!.lastValues!['loss']).toBeLessThan(ours!.values!['loss']!);
+    expect(ours!.samplesPerSecond).toBeCloseTo((64 * 1000) / ours!.median, 6);
+  });
+
   it('knows comparisons by name, and several by how their names begin', () => {
     const namesOf = (text: string): string[] => planComparisons(settings, [text]).map(({ name }) => name);
     expect(namesOf('qformer-train-step')).toEqual(['qformer-train-step']);
     expect(namesOf('qformer-train')).toEqual(['qformer-train-step', 'qformer-train-step-eager']);
   });
 
-  it('says which formats an engine lacks', async () => {
+  it('says what an engine lacks', async () => {
     const [comparison] = planComparisons({ ...settings, engine: 'eager' }, ['memory-int8']);
     await expect(measure(await comparison!.plan(), { sides: 'ours' })).rejects.toThrow(/got int8, expected fp32/);
+    const [training] = planComparisons({ ...settings, engine: 'eager' }, ['tiny-stage-2-t5']);
+    await expect(measure(await training!.plan(), { sides: 'ours' })).rejects.toThrow(/got stage 2, expected stage 1/);
   });
 });
 
@@ -107,8 +123,17 @@ describe.skipIf(python === undefined)('the same numbers as PyTorch', () => {
     },
   );
 
-  it.each(['qformer-train-step', 'start-itm-vit-g'])('%s', async (name) => {
+  it('start-itm-vit-g', async () => {
+    const { ours, peer } = await measure(await planned('start-itm-vit-g'));
+    expect(ours!.values!['match']).toBeCloseTo(peer!.values!['match']!, 4);
+  });
+
+  // The last values are those of the third step, which two updates of all weights lead to.
+  it.each(COMPARISON_NAMES.filter((name) => name.endsWith('train-step')))('%s', async (name) => {
     const { ours, peer } = await measure(await planned(name));
-    for (const [key, value] of Object.entries(peer!.values!)) expect(ours!.values![key]).toBeCloseTo(value, 4);
+    for (const when of ['values', 'lastValues'] as const) {
+      for (const [key, value] of Object.entries(peer![when]!)) expect(ours![when]![key]).toBeCloseTo(value, 4);
+    }
+    expect(peer!.values!['loss']! - peer!.lastValues!['loss']!).toBeGreaterThan(5e-4);
   });
 });

@@ -1,9 +1,11 @@
 import { fileURLToPath } from 'node:url';
 import type { Comparison, Contender, Rounds } from './comparison.ts';
-import type { BenchmarkData, ModelName } from './data.ts';
+import type { BenchmarkData } from './data.ts';
 import type { OurEngine } from './engine.ts';
+import type { ModelName, TrainingModelName } from './model-configs.ts';
 import type { Dtype, Task } from './protocol.ts';
 import type { SideCommand } from './side.ts';
+import { TRAINING_SIZES } from './training-inputs.ts';
 
 /** What the comparisons need to know. */
 export interface ComparisonSettings {
@@ -37,7 +39,10 @@ const BATCH = 8;
 const LANGUAGE_DTYPE: Dtype = 'int8';
 
 /** What differs between comparisons; the rest is common. */
-interface Plan extends Pick<Comparison, 'measures' | 'unit' | 'comparesOutputs' | 'targetRatio' | 'targetCosine'> {
+interface Plan extends Pick<
+  Comparison,
+  'measures' | 'unit' | 'samplesPerRun' | 'comparesOutputs' | 'targetRatio' | 'targetCosine'
+> {
   readonly name: string;
   readonly model: ModelName;
   readonly work: WithoutBase<Task>;
@@ -59,14 +64,24 @@ type WithoutBase<T extends Task> = T extends Task
 
 const IMAGES = { model: 'itm-vit-g', measures: 'run', unit: 'ms' } as const;
 const DECODING = { measures: 'run', unit: 'ms per token', ours: LANGUAGE_DTYPE, peer: 'bf16', targetRatio: 0.6 } as const;
-const TRAINING = {
-  model: 'stage-1',
-  measures: 'run',
-  unit: 'ms',
-  work: { kind: 'train', batch: BATCH },
-  ours: 'fp32',
-  peer: 'fp32',
-} as const;
+/** The second step takes a second set of buffers; the third is as all that follow. */
+const TRAINING_WARM_UPS = 2;
+
+/** A step with the batch that the model's inputs have. */
+function training(model: TrainingModelName, stage: 1 | 2): Omit<Plan, 'name'> {
+  const { batch } = TRAINING_SIZES[model];
+  return {
+    model,
+    measures: 'run',
+    unit: 'ms',
+    work: { kind: 'train', stage, batch },
+    samplesPerRun: batch,
+    ours: 'fp32',
+    peer: 'fp32',
+    targetRatio: 1,
+    rounds: { warmUps: TRAINING_WARM_UPS },
+  };
+}
 
 /** Every row of the table. Targets come from what two cores of a server can do, see README.md. */
 const PLANS: readonly Plan[] = [
@@ -102,16 +117,19 @@ const PLANS: readonly Plan[] = [
       return { ...DECODING, name, model, work: { kind: 'decode', beams, newTokens: NEW_TOKENS } };
     }),
   ),
-  // The second step takes a second set of buffers; the third is as all that follow.
-  { ...TRAINING, name: 'qformer-train-step', targetRatio: 1, rounds: { warmUps: 2 } },
+  { ...training('stage-1', 1), name: 'qformer-train-step' },
   // A step of the eager engine takes minutes: one is enough to see such a factor.
   {
-    ...TRAINING,
+    ...training('stage-1', 1),
     name: 'qformer-train-step-eager',
     eagerPeer: true,
     targetRatio: 0.03,
-    rounds: { least: 1, most: 2, warmUps: 2 },
+    rounds: { least: 1, most: 2, warmUps: TRAINING_WARM_UPS },
   },
+  { ...training('stage-2-opt-2.7b-8-layers', 2), name: 'stage-2-opt-2.7b-8-of-32-layers-train-step' },
+  { ...training('tiny-stage-1', 1), name: 'tiny-stage-1-train-step' },
+  { ...training('tiny-stage-2-opt', 2), name: 'tiny-stage-2-opt-train-step' },
+  { ...training('tiny-stage-2-t5', 2), name: 'tiny-stage-2-t5-train-step' },
   {
     name: 'start-itm-vit-g',
     model: 'itm-vit-g',
@@ -161,10 +179,10 @@ export const COMPARISON_NAMES: readonly string[] = PLANS.map(({ name }) => name)
 
 async function complete(plan: Plan, settings: ComparisonSettings): Promise<Comparison> {
   const { data, threads, small = false, engine = 'compiled' } = settings;
-  const { model, work, name, measures, unit, comparesOutputs, targetRatio, targetCosine, bytesPerWeight } = plan;
+  const { model, work, name, measures, unit, samplesPerRun, comparesOutputs, targetRatio, targetCosine, bytesPerWeight } = plan;
   const base = {
     checkpoint: await data.checkpoint(model, settings.onProgress),
-    inputs: await data.inputs(),
+    inputs: await data.inputs(model),
     cacheFolder: data.cacheFolder,
     threads,
   };
@@ -182,6 +200,7 @@ async function complete(plan: Plan, settings: ComparisonSettings): Promise<Compa
     name,
     measures,
     unit,
+    samplesPerRun,
     comparesOutputs,
     ours: us(plan.ours),
     peer: plan.eagerPeer ? us('fp32', 'eager') : { command: torchCommand(settings, plan.peer), task: taskIn(plan.peer) },

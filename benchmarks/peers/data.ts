@@ -6,24 +6,22 @@ import { type NamedTensorData, writeSafetensorsFile } from '@blip2/checkpoints/n
 import { describeOnlyReader, seededRandom, sizeOf, type TakenWeight } from '@blip2/core';
 import { describeLanguageModel } from '@blip2/llm-adapters';
 import { describeQFormer, qformerConfigFromJson, type QFormerConfig } from '@blip2/qformer';
-import { BLIP2_CONFIGS, expectedWeights } from 'blip2/node';
+import { expectedWeights } from 'blip2/node';
 import { type RandomCheckpoint, randomNormals, writeRandomCheckpoint } from '../random-checkpoint.ts';
+import { configJsonOf, type ModelName } from './model-configs.ts';
+import { trainingInputs } from './training-inputs.ts';
 
 /**
- * What both sides read: random checkpoints in the Hugging Face layout, and one file of inputs. They are written once,
+ * What both sides read: random checkpoints in the Hugging Face layout, and files of inputs. They are written once,
  * outside the repository.
  */
-
-/** The models that are measured. */
-export type ModelName = 'itm-vit-g' | 'opt-2.7b' | 'flan-t5-xl' | 'stage-1';
 
 /** Changes when what is written changes, so that old files are not taken for new ones. */
 const VERSION = 'v1';
 
-/** Rows of every input; a comparison takes as many as it needs. */
+/** Rows of images and features; a comparison takes as many as it needs. */
 const BATCH = 8;
-/** Tokens of a training text, as in LAVIS; of a text to match; of a language model's prompt: 32 queries and a question. */
-const TRAINING_TOKENS = 32;
+/** Tokens of a text to match; of a language model's prompt: 32 queries and a question. */
 const MATCHING_TOKENS = 16;
 const PROMPT_TOKENS = 40;
 
@@ -62,12 +60,13 @@ export class BenchmarkData {
     return parametersOf(randomCheckpointOf(name, this.#small).weights);
   }
 
-  /** The file of inputs, written if it is not there. */
-  async inputs(): Promise<string> {
-    const path = join(this.#folder, 'inputs.safetensors');
+  /** The file of a model's inputs, written if it is not there. What is trained has one of its own. */
+  async inputs(name: ModelName): Promise<string> {
+    const training = trainingInputs(name, configJsonOf(name, this.#small));
+    const path = join(this.#folder, training === undefined ? 'inputs.safetensors' : `inputs-${name}.safetensors`);
     if (existsSync(path)) return path;
     await mkdir(this.#folder, { recursive: true });
-    await writeSafetensorsFile(path, inputTensors(this.#small));
+    await writeSafetensorsFile(path, training ?? inputTensors(this.#small));
     return path;
   }
 }
@@ -77,23 +76,29 @@ function parametersOf(weights: readonly TakenWeight[]): number {
 }
 
 function randomCheckpointOf(name: ModelName, small: boolean): RandomCheckpoint {
-  const matching = matchingConfigJson(small);
+  const config = configJsonOf(name, small);
   switch (name) {
     case 'itm-vit-g':
-      return { weights: expectedWeights(parseBlip2Config(matching)), config: matching, dtype: 'F16' };
-    case 'stage-1': {
-      const reader = describeOnlyReader('Q-Former');
-      describeQFormer(reader, stageOneConfig(matching));
-      return { weights: reader.taken, config: matching, dtype: 'F32' };
-    }
+      return { weights: expectedWeights(parseBlip2Config(config)), config, dtype: 'F16' };
     case 'opt-2.7b':
     case 'flan-t5-xl': {
-      const config = languageConfigJson(name, small);
       const reader = describeOnlyReader('language model');
       describeLanguageModel(reader, config);
       // The names of a language model alone, where the reader imagined one inside BLIP-2.
       const weights = reader.taken.map((weight) => ({ ...weight, name: weight.name.replace(/^language_model\./, '') }));
       return { weights, config, dtype: 'BF16', tokenizer: name === 'opt-2.7b' ? 'opt' : 't5' };
+    }
+    case 'stage-1':
+    case 'tiny-stage-1': {
+      const reader = describeOnlyReader('Q-Former');
+      describeQFormer(reader, stageOneConfig(config));
+      return { weights: reader.taken, config, dtype: 'F32' };
+    }
+    default: {
+      const reader = describeOnlyReader('the second stage');
+      describeQFormer(reader, qformerConfigFromJson(config));
+      describeLanguageModel(reader, config['text_config']);
+      return { weights: reader.taken, config, dtype: 'F32' };
     }
   }
 }
@@ -106,64 +111,20 @@ export function stageOneConfig(json: unknown): QFormerConfig {
   return { ...qformerConfigFromJson(json), hasCaptionHead: true, hasTemperature: true };
 }
 
-type Json = Readonly<Record<string, unknown>>;
-
-function matchingConfigJson(small: boolean): Json {
-  // JavaScript writes the number 1.0 as 1, which transformers refuses here; it is the default.
-  const { initializer_factor: _, ...config } = BLIP2_CONFIGS['blip2-itm-vit-g'] as Json;
-  if (!small) return config;
-  return {
-    ...config,
-    image_text_hidden_size: 32,
-    num_query_tokens: 4,
-    vision_config: withSizes(config['vision_config'], {
-      hidden_size: 64,
-      intermediate_size: 96,
-      num_hidden_layers: 2,
-      num_attention_heads: 4,
-      image_size: 56,
-    }),
-    qformer_config: withSizes(config['qformer_config'], {
-      hidden_size: 48,
-      intermediate_size: 64,
-      num_hidden_layers: 3,
-      num_attention_heads: 4,
-      encoder_hidden_size: 64,
-    }),
-  };
-}
-
-function languageConfigJson(name: 'opt-2.7b' | 'flan-t5-xl', small: boolean): Json {
-  const isOpt = name === 'opt-2.7b';
-  const { text_config: config } = BLIP2_CONFIGS[`blip2-${name}`] as { readonly text_config: Json };
-  const architectures = [isOpt ? 'OPTForCausalLM' : 'T5ForConditionalGeneration'];
-  if (!small) return { architectures, ...config };
-  const optSizes = { hidden_size: 64, word_embed_proj_dim: 64, ffn_dim: 96, num_hidden_layers: 2, num_attention_heads: 4 };
-  const t5Sizes = { d_model: 64, d_ff: 96, d_kv: 16, num_heads: 4, num_layers: 2, num_decoder_layers: 2 };
-  return { architectures, ...withSizes(config, isOpt ? optSizes : t5Sizes) };
-}
-
-function withSizes(config: unknown, sizes: Json): Json {
-  return { ...(config as Json), ...sizes };
-}
-
 /**
- * Images as normalised pixels, image features, and token ids between the special ones and the ends of all three
- * vocabularies. Training texts have different lengths; their first token is `[CLS]`, their last `[SEP]`.
+ * What is measured without training: images as normalised pixels, image features, and token ids between the special ones and the
+ * ends of all three vocabularies.
  */
 function inputTensors(small: boolean): NamedTensorData[] {
-  const { vision_config: vision } = matchingConfigJson(small) as { readonly vision_config: Record<string, number> };
+  const { vision_config: vision } = configJsonOf('itm-vit-g', small) as { readonly vision_config: Record<string, number> };
   const side = vision['image_size']!;
   const tokens = (side / vision['patch_size']!) ** 2 + 1;
   const random = seededRandom(2);
   const drawIds = (rows: number, length: number): Int32Array =>
     Int32Array.from({ length: rows * length }, () => 1000 + Math.floor(random() * 29_000));
-  const { ids, mask } = trainingTexts(drawIds(BATCH, TRAINING_TOKENS));
   return [
     normals('images', [BATCH, side, side, 3], 11),
     normals('features', [BATCH, tokens, vision['hidden_size']!], 13),
-    { name: 'training_ids', shape: [BATCH, TRAINING_TOKENS], values: ids },
-    { name: 'training_mask', shape: [BATCH, TRAINING_TOKENS], values: mask },
     { name: 'matching_ids', shape: [1, MATCHING_TOKENS], values: drawIds(1, MATCHING_TOKENS) },
     { name: 'prompt_ids', shape: [1, PROMPT_TOKENS], values: drawIds(1, PROMPT_TOKENS) },
   ];
@@ -171,19 +132,4 @@ function inputTensors(small: boolean): NamedTensorData[] {
 
 function normals(name: string, shape: readonly number[], offset: number): NamedTensorData {
   return { name, shape, values: randomNormals(sizeOf(shape), offset) };
-}
-
-/** @param ids - `[BATCH, TRAINING_TOKENS]`, changed in place. */
-function trainingTexts(ids: Int32Array): { ids: Int32Array; mask: Int32Array } {
-  const [begin, end, pad] = [101, 102, 0];
-  const mask = new Int32Array(ids.length).fill(1);
-  for (let row = 0; row < BATCH; row++) {
-    const first = row * TRAINING_TOKENS;
-    const length = TRAINING_TOKENS - 2 * row; // 32, 30, … 18
-    ids[first] = begin;
-    ids[first + length - 1] = end;
-    ids.fill(pad, first + length, first + TRAINING_TOKENS);
-    mask.fill(0, first + length, first + TRAINING_TOKENS);
-  }
-  return { ids, mask };
 }

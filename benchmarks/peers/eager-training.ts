@@ -1,12 +1,12 @@
 import { materialize, sizeOf } from '@blip2/core';
 import { contrastiveLoss } from '@blip2/losses';
 import { normalizeImage, type QFormerConfig, type QFormerParams } from '@blip2/qformer';
+import { captionLoss, encodeStageOne, pairLoss, type StageOneBatch } from '@blip2/training';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+import { ADAMW } from './compiled-training.ts';
 import type { LoadedTask } from './our-tasks.ts';
-import { captionLoss, encodeStageOne, pairLoss, type StageOneBatch } from '@blip2/training';
-import { ADAMW, nextRows } from './stage-one.ts';
-import type { TrainingInputs } from './training.ts';
+import { type EagerTraining, nextRows } from './stage-one.ts';
 
 /** A parameter in training. Gradient and moments stay out of the wasm heap, which they would fill. */
 interface Trained {
@@ -33,7 +33,7 @@ type AddLosses = (compute: () => { readonly loss: Scalar; readonly values: Reado
  * gradients are added up. Contrast needs all rows at once: its gradient is taken at the features, which are computed once
  * more before, without activations. The numbers are those of the whole batch. Source: GradCache (arXiv 2101.06983).
  */
-export async function loadEagerTraining({ config, params, batch }: TrainingInputs): Promise<LoadedTask> {
+export async function loadEagerTraining({ config, params, batch }: EagerTraining): Promise<LoadedTask> {
   const trained = new Map<Tensor, Trained>();
   const live = withVariables(await materialize<QFormerParams>(params), trained) as QFormerParams;
   let step = 0;

@@ -32,9 +32,17 @@ function comparison(changes: Partial<Comparison> = {}): Comparison {
 
 describe('runs', () => {
   it('are taken in turn, after a warm-up that does not count', async () => {
-    const result = await measure(comparison({ targetRatio: 0.5 }));
+    const result = await measure(comparison({ targetRatio: 0.5, samplesPerRun: 8 }));
     expect(result).toMatchObject({
-      ours: { name: 'ours', samples: [2, 9, 4], median: 4, values: { runs: 1 }, peakBytes: 1e9 },
+      ours: {
+        samplesPerSecond: 2000,
+        name: 'ours',
+        samples: [2, 9, 4],
+        median: 4,
+        values: { runs: 1 },
+        lastValues: { runs: 4 },
+        peakBytes: 1e9,
+      },
       peer: { name: 'peer', samples: [8, 10, 9], median: 9 },
       ratio: 4 / 9,
       met: true,

@@ -25,6 +25,7 @@ interface Runner {
   readonly side: Side;
   readonly description: SideDescription;
   values?: Readonly<Record<string, number>>;
+  lastValues?: Readonly<Record<string, number>>;
   idleLoad?: number;
 }
 
@@ -67,13 +68,14 @@ async function measureRuns(
     const rounds = await runRounds([...runners.values()], comparison.rounds, onProgress);
     const outputs = await compareOutputs(comparison, runners, reference, folder);
     const results = new Map<Which, SideResult>();
-    for (const [index, [which, { side, description, values, idleLoad }]] of [...runners].entries()) {
+    for (const [index, [which, { side, description, values, lastValues, idleLoad }]] of [...runners].entries()) {
       const { peakBytes } = await side.ask({ command: 'memory' });
       const facts = {
         name: side.name,
         description,
         peakBytes,
         ...(values && { values }),
+        ...(lastValues && { lastValues }),
         ...(idleLoad !== undefined && { idleLoad }),
       };
       results.set(which, { ...facts, ...samplesOf(rounds, index, comparison.rounds) });
@@ -118,6 +120,7 @@ async function runRounds(
     const { ms, values } = await runner.side.ask({ command: 'run' });
     const { idleSides, foreign } = watched();
     runner.values ??= values;
+    runner.lastValues = values;
     for (const [index, other] of others.entries()) {
       const cores = idleSides[index];
       if (cores !== undefined) other.idleLoad = Math.max(other.idleLoad ?? 0, cores);

@@ -37,8 +37,9 @@ export type Task = TaskBase &
         readonly kind: 'match';
       }
     | {
-        /** One step of the first stage: three losses, gradients, AdamW. */
+        /** One step of training: losses, gradients, AdamW. The first stage has three losses, the second a frozen language model. */
         readonly kind: 'train';
+        readonly stage: 1 | 2;
         readonly batch: number;
       }
   );

@@ -41,7 +41,7 @@ export function toMarkdown({ machine, date, results }: Report): string {
 
 function tableRow({ name, unit, ours, peer, ratio, targetRatio, targetValue, met }: ComparisonResult): string {
   const side = (result: SideResult | undefined): string =>
-    result === undefined ? '–' : `${result.name}: ${inUnit(result.median, unit)}`;
+    result === undefined ? '–' : `${result.name}: ${inUnit(result.median, unit)}${rateOf(result)}`;
   const targets = [
     targetRatio === undefined ? undefined : `≤ ${targetRatio}`,
     targetValue === undefined ? undefined : `≤ ${inUnit(targetValue, unit)}`,
@@ -99,6 +99,11 @@ function inUnit(value: number, unit: ComparisonResult['unit']): string {
   if (unit === 'bytes') return gigabytes(value);
   const suffix = unit === 'ms per token' ? ' a token' : '';
   return milliseconds(value) + suffix;
+}
+
+/** `, 12.3 samples/s`, where something is trained. */
+function rateOf({ samplesPerSecond: rate }: SideResult): string {
+  return rate === undefined ? '' : `, ${rate < 100 ? rate.toPrecision(3) : rate.toFixed(0)} samples/s`;
 }
 
 /** Three digits. */

@@ -20,6 +20,7 @@ import transformers
 from safetensors import safe_open
 
 from torch_stage_one import StageOneStep
+from torch_stage_two import StageTwoStep
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -167,12 +168,14 @@ class Match:
 
 
 class Train:
-    """A step of stage 1; see torch_stage_one.py."""
+    """A step of training; see torch_stage_one.py and torch_stage_two.py."""
 
     def __init__(self, task):
         config = transformers.Blip2Config.from_pretrained(task["checkpoint"])
-        batch = {name: read_input(task, name)[: task["batch"]] for name in ("features", "training_ids", "training_mask")}
-        self.step = StageOneStep(read_tensors(task["checkpoint"]), config, batch)
+        with safe_open(task["inputs"], "pt") as opened:
+            batch = {name: opened.get_tensor(name)[: task["batch"]] for name in opened.keys()}
+        step = {1: StageOneStep, 2: StageTwoStep}[task["stage"]]
+        self.step = step(read_tensors(task["checkpoint"]), config, batch)
 
     def run(self):
         with torch.enable_grad():

@@ -1,54 +1,45 @@
 // tfjs-core alone knows no gradients; the union package registers them all.
 import '@tensorflow/tfjs';
-import { openCheckpointFolder } from '@blip2/checkpoints/node';
-import { type Described, readCheckpointJson, WeightReader } from '@blip2/core';
-import { describeQFormer, type QFormerConfig, type QFormerParams } from '@blip2/qformer';
-import type { StageOneBatch } from '@blip2/training';
-import * as tf from '@tensorflow/tfjs-core';
-import type { Rank } from '@tensorflow/tfjs-core';
+import { openCheckpointFolder, openSafetensorsFile } from '@blip2/checkpoints/node';
+import { type Checkpoint, type HostTensor, InputError } from '@blip2/core';
 import { loadCompiledTraining } from './compiled-training.ts';
-import { stageOneConfig } from './data.ts';
 import { loadEagerTraining } from './eager-training.ts';
 import type { OurEngine } from './engine.ts';
-import { type LoadedTask, readInput } from './our-tasks.ts';
+import type { LoadedTask } from './our-tasks.ts';
 import type { Task } from './protocol.ts';
-import { nextIndices } from './stage-one.ts';
+import { compiledStageOne, eagerStageOne } from './stage-one.ts';
+import { compiledStageTwo } from './stage-two.ts';
 
-/** A training task with everything that both of our engines need. */
-export interface TrainingInputs {
-  readonly config: QFormerConfig;
-  /** Weights by reference; those that are tied are the same object. */
-  readonly params: Described<QFormerParams>;
-  readonly batch: StageOneBatch;
-  /** Closes the checkpoint; weights cannot be read afterwards. */
-  close(): void;
-}
+/** A training task. */
+export type TrainingTask = Extract<Task, { readonly kind: 'train' }>;
 
-/** A training step of our side. */
-export async function loadTraining(kind: OurEngine, task: Extract<Task, { readonly kind: 'train' }>): Promise<LoadedTask> {
-  const inputs = await readTraining(task);
+/** Reads inputs of a training task by name, `[batch, …]`, into JavaScript's memory, where batches come from in training. */
+export type InputReader = (name: string) => Promise<HostTensor>;
+
+/** A training step of our side. @throws {InputError} for the second stage with the eager engine. */
+export async function loadTraining(kind: OurEngine, task: TrainingTask): Promise<LoadedTask> {
+  const checkpoint = await openCheckpointFolder(task.checkpoint);
   try {
-    return await (kind === 'eager' ? loadEagerTraining(inputs) : loadCompiledTraining(inputs, task));
+    return await loadStage(kind, task, checkpoint);
   } finally {
-    inputs.close();
+    checkpoint.dispose(); // weights were read, frozen ones by the runtime
   }
 }
 
-async function readTraining(task: Extract<Task, { readonly kind: 'train' }>): Promise<TrainingInputs> {
-  const checkpoint = await openCheckpointFolder(task.checkpoint);
-  const config = stageOneConfig(await readCheckpointJson(checkpoint, 'config.json'));
-  return {
-    config,
-    params: describeQFormer(new WeightReader(checkpoint.weights, 'Q-Former'), config),
-    batch: {
-      features: await readInput<Rank.R3>(task, 'features', task.batch), // [batch, imageTokens, imageFeatureWidth]
-      text: {
-        ids: await readInput<Rank.R2>(task, 'training_ids', task.batch), // [batch, tokens]
-        mask: await readInput<Rank.R2>(task, 'training_mask', task.batch), // [batch, tokens]
-      },
-      imageIds: tf.range(0, task.batch, 1, 'int32'), // [batch]: each image once
-      negatives: { imageForEachText: nextIndices(task.batch), textForEachImage: nextIndices(task.batch) },
-    },
-    close: () => checkpoint.dispose(),
-  };
+async function loadStage(kind: OurEngine, task: TrainingTask, checkpoint: Checkpoint): Promise<LoadedTask> {
+  const read: InputReader = (name) => readHostInput(task, name);
+  if (kind === 'compiled' && task.stage === 1) return loadCompiledTraining(await compiledStageOne(checkpoint, read), task);
+  if (kind === 'compiled') return loadCompiledTraining(await compiledStageTwo(checkpoint, read), task);
+  if (task.stage === 1) return loadEagerTraining(await eagerStageOne(checkpoint, read));
+  throw new InputError('The eager engine: got stage 2, expected stage 1, which is measured with it. Take the compiled engine.');
+}
+
+async function readHostInput({ inputs, batch }: TrainingTask, name: string): Promise<HostTensor> {
+  const file = await openSafetensorsFile(inputs);
+  try {
+    const weight = file.get(name)!.rows(0, batch);
+    return { shape: weight.shape.slice(), data: (await weight.read()) as HostTensor['data'] };
+  } finally {
+    file.dispose();
+  }
 }
