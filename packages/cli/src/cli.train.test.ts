@@ -146,6 +146,30 @@ describe('train', () => {
     expect(JSON.parse(out)).toMatchObject({ itm: expect.any(Number), itc: expect.any(Number) });
   });
 
+  it('trains questions whose queries read them, and answers', async () => {
+    const words = [
+      'vqa',
+      '--model',
+      OPT,
+      '--text-branch',
+      MATCHING,
+      '--data',
+      at('questions'),
+      '--steps',
+      '2',
+      '--out',
+      at('run'),
+    ];
+    expect(await run(['train', ...words, '--json'])).toMatchObject({ code: 0 });
+    const config = JSON.parse(readFileSync(at('run/model/config.json'), 'utf8'));
+    expect(config.qformer_config).toMatchObject({ use_qformer_text_input: true, vocab_size: 321 });
+    expect(config.text_config).toMatchObject({ model_type: 'opt', eos_token_id: 84 });
+    const asked = ['--question', 'what animal is this?', '--max-new-tokens', '3', '--json'];
+    const { code, out } = await run(['answer', at('photos/rex.png'), '--model', at('run/model'), ...asked]);
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({ question: 'what animal is this?', answer: expect.any(String) });
+  });
+
   it('says what is wrong with the command line, and exits with 2', async () => {
     writeFileSync(at('bad.yaml'), 'recipe: caption\nbachSize: 3\n');
     const usual = ['--model', OPT, '--data', at('photos'), '--out', at('run')];
