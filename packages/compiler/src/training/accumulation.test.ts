@@ -136,6 +136,10 @@ it('goes on from a state, of a step in one graph too', async () => {
 
 it('says how to take more than one batch', async () => {
   using step = await open(ROWS, {});
-  await expect(step.runAccumulated(batches(10), { learningRate: 0 })).rejects.toThrowErrorMatchingInlineSnapshot(`[InputError: training step: runAccumulated got 4 batches, expected one. Compile the step with \`accumulate: true\` for more.]`);
-  await expect(step.runAccumulated([], { learningRate: 0 })).rejects.toThrowErrorMatchingInlineSnapshot(`[InputError: training step: runAccumulated got 0 batches, expected at least one. Pass a batch.]`);
+  await expect(step.runAccumulated(batches(10), { learningRate: 0 })).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[InputError: training step: runAccumulated got 4 batches, expected one. Compile the step with \`accumulate: true\` for more.]`,
+  );
+  await expect(step.runAccumulated([], { learningRate: 0 })).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[InputError: training step: runAccumulated got 0 batches, expected at least one. Pass a batch.]`,
+  );
 });

@@ -165,7 +165,20 @@ function differentiate<Params, Batch, Frozen>(
     }
     return metrics.loss;
   })(flattenTree<Tensor>(params).map(({ leaf }) => leaf));
-  return { gradients: grads, metrics: { ...metrics, loss: value as Scalar } };
+  const { loss: kept, ...others } = metrics!;
+  if (kept !== value) kept.dispose();
+  return { gradients: grads, metrics: { ...mapValues(others, released), loss: released(value as Scalar) } };
+}
+
+/** The same scalar, which whoever tidies up may dispose again. */
+function released(kept: Scalar): Scalar {
+  const scalar = tf.clone(kept);
+  kept.dispose();
+  return scalar;
+}
+
+function mapValues<Value>(values: Readonly<Record<string, Value>>, change: (value: Value) => Value): Record<string, Value> {
+  return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, change(value)]));
 }
 
 /** min(1, limit / (norm + 1e-6)). Source: `torch.nn.utils.clip_grad_norm_`. */

@@ -87,6 +87,12 @@ describe.each<{ name: string; options: OptimizerOptions }>([
   });
 });
 
+it('compiles without leaving tensors behind', async () => {
+  const before = tf.memory().numTensors;
+  (await compileTrainingStep(loss, { params: start as never, batch: specs })).dispose();
+  expect(tf.memory().numTensors).toBe(before);
+});
+
 it('leaves everything as it is where a number is not finite, and goes on after it', async () => {
   using step = await compileTrainingStep(loss, { params: start as never, batch: specs, clipNorm: 1 });
   await step.run(batch, { learningRate: 0.05 });
