@@ -39,10 +39,7 @@ const BATCH = 8;
 const LANGUAGE_DTYPE: Dtype = 'int8';
 
 /** What differs between comparisons; the rest is common. */
-interface Plan extends Pick<
-  Comparison,
-  'measures' | 'unit' | 'samplesPerRun' | 'comparesOutputs' | 'targetRatio' | 'targetCosine'
-> {
+interface Plan extends Pick<Comparison, 'measures' | 'unit' | 'comparesOutputs' | 'targetRatio' | 'targetCosine'> {
   readonly name: string;
   readonly model: ModelName;
   readonly work: WithoutBase<Task>;
@@ -69,13 +66,11 @@ const TRAINING_WARM_UPS = 2;
 
 /** A step with the batch that the model's inputs have. */
 function training(model: TrainingModelName, stage: 1 | 2): Omit<Plan, 'name'> {
-  const { batch } = TRAINING_SIZES[model];
   return {
     model,
     measures: 'run',
     unit: 'ms',
-    work: { kind: 'train', stage, batch },
-    samplesPerRun: batch,
+    work: { kind: 'train', stage, batch: TRAINING_SIZES[model].batch },
     ours: 'fp32',
     peer: 'fp32',
     targetRatio: 1,
@@ -179,7 +174,8 @@ export const COMPARISON_NAMES: readonly string[] = PLANS.map(({ name }) => name)
 
 async function complete(plan: Plan, settings: ComparisonSettings): Promise<Comparison> {
   const { data, threads, small = false, engine = 'compiled' } = settings;
-  const { model, work, name, measures, unit, samplesPerRun, comparesOutputs, targetRatio, targetCosine, bytesPerWeight } = plan;
+  const { model, name, measures, unit, comparesOutputs, targetRatio, targetCosine, bytesPerWeight } = plan;
+  const work = small ? withFewRows(plan.work) : plan.work;
   const base = {
     checkpoint: await data.checkpoint(model, settings.onProgress),
     inputs: await data.inputs(model),
@@ -200,7 +196,7 @@ async function complete(plan: Plan, settings: ComparisonSettings): Promise<Compa
     name,
     measures,
     unit,
-    samplesPerRun,
+    samplesPerRun: work.kind === 'train' ? work.batch : undefined,
     comparesOutputs,
     ours: us(plan.ours),
     peer: plan.eagerPeer ? us('fp32', 'eager') : { command: torchCommand(settings, plan.peer), task: taskIn(plan.peer) },
@@ -208,6 +204,10 @@ async function complete(plan: Plan, settings: ComparisonSettings): Promise<Compa
     rounds: roundsOf(plan, settings),
     ...(!small && targets),
   };
+}
+
+function withFewRows(work: Plan['work']): Plan['work'] {
+  return work.kind === 'train' ? { ...work, batch: Math.min(work.batch, BATCH) } : work;
 }
 
 function roundsOf({ rounds = {} }: Plan, { small = false, rounds: asked }: ComparisonSettings): Rounds {
