@@ -85,11 +85,11 @@ export async function answer(
   return withTensorScope(async (scope) => {
     const features = scope.own(await encodeImages(model, pixels, options)); // [images, tokens, width]
     const repeat = (x: Tensor3D): Tensor3D => (pixels.length === asked.length ? x : scope.own(tf.tile(x, [asked.length, 1, 1])));
-    const questions = questionTokens(model, texts);
+    const text = questionTokens(model, texts);
     const visualPrompt =
-      questions === undefined
+      text === undefined
         ? repeat(scope.own(await visualPromptOf(model, features, options))) // [questions, queries, promptWidth]
-        : scope.own(await visualPromptOf(model, repeat(features), { ...options, text: questions })); // [questions, queries, promptWidth]
+        : scope.own(await visualPromptOf(model, repeat(features), { ...options, text })); // [questions, queries, promptWidth]
     const sequences = await languageModel.generate(visualPrompt, prompts, settings);
     return sequences.map((row, index) => ({ question: asked[index]!, ...row[0]!, sequences: row }));
   });

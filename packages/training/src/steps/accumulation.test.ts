@@ -79,7 +79,9 @@ it('an eager step of one batch is the plain step, and none is refused', async ()
   const batch = await new SmallBatches().next({});
   expect(await one.runAccumulated([batch], { learningRate: 0.1 })).toEqual(await other.run(batch, { learningRate: 0.1 }));
   expect(await one.state()).toEqual(await other.state());
-  await expect(one.runAccumulated([], { learningRate: 0.1 })).rejects.toThrowErrorMatchingInlineSnapshot(`[InputError: training step: runAccumulated got 0 batches, expected at least one. Pass a batch.]`);
+  await expect(one.runAccumulated([], { learningRate: 0.1 })).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[InputError: training step: runAccumulated got 0 batches, expected at least one. Pass a batch.]`,
+  );
   one.dispose();
   other.dispose();
 });
@@ -133,6 +135,8 @@ describe('batchLists', () => {
   });
 
   it('refuses a count that is none', () => {
-    expect(() => batchLists(new SmallBatches(), 0)).toThrowErrorMatchingInlineSnapshot(`[InputError: batchLists: the count is 0, expected a whole number of 1 or more. Round it.]`);
+    expect(() => batchLists(new SmallBatches(), 0)).toThrowErrorMatchingInlineSnapshot(
+      `[InputError: batchLists: the count is 0, expected a whole number of 1 or more. Round it.]`,
+    );
   });
 });
