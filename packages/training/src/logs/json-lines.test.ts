@@ -41,7 +41,9 @@ describe('lines', () => {
   });
 
   it('come back as they were', () => {
-    const values = fc.dictionary(fc.string(), fc.double(), { noNullPrototype: true });
+    // A metric called __proto__ is left out when a line is read.
+    const names = fc.string().filter((name) => name !== '__proto__');
+    const values = fc.dictionary(names, fc.double(), { noNullPrototype: true });
     fc.assert(
       fc.property(values, (numbers) => {
         const one = { ...record(3), values: numbers };
