@@ -27,6 +27,7 @@ import {
   warmupCosine,
 } from '@blip2/training/node';
 import { type OptDocument, optDocument, t5Document } from './documents.ts';
+import { jsonBytes } from './file-bytes.ts';
 import { progressLog } from './progress-log.ts';
 import { optJson, t5Json } from './sizes.ts';
 import { optFiles } from './tokenizers/opt-files.ts';
@@ -84,7 +85,7 @@ export async function pretrainLanguage(kind: 'opt' | 't5', folder: string, total
     namedTensors(parameters.trained, params as never, (name) => shapes.get(name)),
     { overwrite: true },
   );
-  writeFileSync(join(folder, 'config.json'), `${JSON.stringify(json, undefined, 2)}\n`);
+  writeFileSync(join(folder, 'config.json'), jsonBytes(json));
   for (const [name, bytes] of Object.entries(files)) writeFileSync(join(folder, name), bytes as Uint8Array);
   step.dispose();
 }

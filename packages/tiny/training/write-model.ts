@@ -1,8 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openCheckpointFolder, writeWeights } from '@blip2/checkpoints/node';
-import { type Checkpoint, CLIP_MEAN, CLIP_STANDARD_DEVIATION, readCheckpointJson, type Weight } from '@blip2/core';
-import { createTokenizer } from '@blip2/tokenizers';
+import { type Checkpoint, CLIP_MEAN, CLIP_STANDARD_DEVIATION, readCheckpointJson, renamedWeight, type Weight } from '@blip2/core';
+import { createTokenizer, TOKENIZER_FILES } from '@blip2/tokenizers';
+import { jsonBytes } from './file-bytes.ts';
 import { qformerSize, VISION } from './sizes.ts';
 import { bertFiles } from './tokenizers/bert-files.ts';
 
@@ -13,8 +14,6 @@ export interface ModelParts {
   /** Absent in a model that matches. */
   readonly language?: string;
 }
-
-const TOKENIZER_FILES = ['tokenizer.json', 'vocab.json', 'merges.txt', 'tokenizer_config.json'];
 
 /** Writes a model in the Hub's layout, in half precision. */
 export async function writeModel(folder: string, parts: ModelParts): Promise<void> {
@@ -29,8 +28,8 @@ export async function writeModel(folder: string, parts: ModelParts): Promise<voi
     await writeWeights(folder, weights, { dtype: 'F16', overwrite: true });
     const readsText = bridge.weights.get('embeddings.word_embeddings.weight') !== undefined;
     const textConfig = language && ((await readCheckpointJson(language, 'config.json')) as Record<string, unknown>);
-    writeJson(folder, 'config.json', configJson(textConfig, readsText));
-    writeJson(folder, 'preprocessor_config.json', PREPROCESSOR);
+    writeFileSync(join(folder, 'config.json'), jsonBytes(configJson(textConfig, readsText)));
+    writeFileSync(join(folder, 'preprocessor_config.json'), jsonBytes(PREPROCESSOR));
     // The Q-Former's vocabulary has a name that no language model's files have.
     const files = readsText ? bertFiles() : {};
     const own = language === undefined ? Object.keys(files) : ['vocab.txt'];
@@ -103,9 +102,5 @@ function weightsOf({ weights }: Checkpoint): Weight[] {
 /** A language model of its own has names without the prefix. */
 function languageWeight(weight: Weight): Weight {
   if (weight.name.startsWith('language_model.')) return weight;
-  return { ...weight, name: `language_model.${weight.name}`, read: (options) => weight.read(options) };
-}
-
-function writeJson(folder: string, name: string, value: unknown): void {
-  writeFileSync(join(folder, name), `${JSON.stringify(value, undefined, 2)}\n`);
+  return renamedWeight(weight, `language_model.${weight.name}`);
 }

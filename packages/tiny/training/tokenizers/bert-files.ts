@@ -1,4 +1,5 @@
 import type { TokenizerFiles } from '@blip2/tokenizers';
+import { jsonBytes, textBytes } from '../file-bytes.ts';
 import { CHARACTERS, WORDS } from './words.ts';
 
 /** `[SEP]` stands where BERT has it. */
@@ -23,8 +24,8 @@ export function bertFiles(): TokenizerFiles {
   });
   const added = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', '[DEC]'];
   return {
-    'vocab.txt': encode(`${vocab.join('\n')}\n`),
-    'tokenizer_config.json': json({
+    'vocab.txt': textBytes(`${vocab.join('\n')}\n`),
+    'tokenizer_config.json': jsonBytes({
       added_tokens_decoder: Object.fromEntries(added.map((token) => [vocab.indexOf(token), special(token)])),
       bos_token: '[DEC]',
       cls_token: '[CLS]',
@@ -36,12 +37,4 @@ export function bertFiles(): TokenizerFiles {
       unk_token: '[UNK]',
     }),
   };
-}
-
-function encode(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
-}
-
-function json(value: unknown): Uint8Array {
-  return encode(`${JSON.stringify(value, undefined, 2)}\n`);
 }

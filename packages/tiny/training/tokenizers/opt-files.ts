@@ -1,4 +1,5 @@
 import type { TokenizerFiles } from '@blip2/tokenizers';
+import { jsonBytes, textBytes } from '../file-bytes.ts';
 import { WORDS } from './words.ts';
 
 /** The ids of OPT's special tokens are their places here. */
@@ -21,9 +22,9 @@ export function optFiles(): TokenizerFiles {
     special: true,
   });
   return {
-    'vocab.json': json(Object.fromEntries(pieces.map((piece, id) => [piece, id]))),
-    'merges.txt': encode(`#version: 0.2\n${merges.map((pair) => pair.join(' ')).join('\n')}\n`),
-    'tokenizer_config.json': json({
+    'vocab.json': jsonBytes(Object.fromEntries(pieces.map((piece, id) => [piece, id]))),
+    'merges.txt': textBytes(`#version: 0.2\n${merges.map((pair) => pair.join(' ')).join('\n')}\n`),
+    'tokenizer_config.json': jsonBytes({
       add_bos_token: true,
       add_prefix_space: false,
       added_tokens_decoder: Object.fromEntries([1, 2].map((id) => [id, special(SPECIAL[id]!)])),
@@ -71,12 +72,4 @@ function learnMerges(words: readonly string[]): [string, string][] {
       }
     }
   }
-}
-
-function encode(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
-}
-
-function json(value: unknown): Uint8Array {
-  return encode(`${JSON.stringify(value, undefined, 2)}\n`);
 }

@@ -1,4 +1,5 @@
 import type { TokenizerFiles } from '@blip2/tokenizers';
+import { jsonBytes } from '../file-bytes.ts';
 import { CHARACTERS, WORDS } from './words.ts';
 
 const SPECIAL = ['<pad>', '</s>', '<unk>'];
@@ -26,7 +27,7 @@ export function t5Files(): TokenizerFiles {
   ];
   const metaspace = { type: 'Metaspace', replacement: SPACE, add_prefix_space: true };
   return {
-    'tokenizer.json': json({
+    'tokenizer.json': jsonBytes({
       version: '1.0',
       truncation: null,
       padding: null,
@@ -47,7 +48,7 @@ export function t5Files(): TokenizerFiles {
       decoder: metaspace,
       model: { type: 'Unigram', unk_id: 2, vocab },
     }),
-    'tokenizer_config.json': json({
+    'tokenizer_config.json': jsonBytes({
       eos_token: '</s>',
       extra_ids: 0,
       pad_token: '<pad>',
@@ -55,8 +56,4 @@ export function t5Files(): TokenizerFiles {
       unk_token: '<unk>',
     }),
   };
-}
-
-function json(value: unknown): Uint8Array {
-  return new TextEncoder().encode(`${JSON.stringify(value, undefined, 2)}\n`);
 }
