@@ -1,5 +1,6 @@
 export { compileFor, type CompileOptions, type Target } from './compile.ts';
 export { GRAPH_FORMAT } from './cache/graph-store.ts';
+export { mapTree } from './tree.ts';
 export { CompiledFunction } from './compiled-function.ts';
 export { engineFor, type OnnxEngineOptions } from './engine.ts';
 export { type CompiledDtype } from './quantize/policy.ts';
@@ -37,6 +38,7 @@ export { meanOf } from './training/step-graphs.ts';
 export {
   compileTrainingStepFor,
   type HostTree,
+  restorableValues,
   type StepReport,
   type StepRunOptions,
   TrainingStep,

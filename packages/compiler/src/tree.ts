@@ -21,18 +21,19 @@ export function flattenTree<Leaf = object>(tree: unknown, isLeaf: LeafTest = has
   return Object.entries(tree).flatMap(([key, child]) => flattenTree<Leaf>(child, isLeaf, path === '' ? key : `${path}.${key}`));
 }
 
-/** The same tree with its leaves replaced; `index` counts them in the order of {@link flattenTree}. */
+/** The same tree with its leaves replaced; `index` counts them in the order of {@link flattenTree}, which also has the `path`. */
 export function mapTree<Leaf = object>(
   tree: unknown,
-  replace: (leaf: Leaf, index: number) => unknown,
+  replace: (leaf: Leaf, index: number, path: string) => unknown,
   isLeaf: LeafTest = hasShape,
 ): unknown {
   let index = 0;
-  const visit = (node: unknown): unknown => {
-    if (isLeaf(node)) return replace(node as Leaf, index++);
-    if (Array.isArray(node)) return node.map(visit);
+  const visit = (node: unknown, path: string): unknown => {
+    if (isLeaf(node)) return replace(node as Leaf, index++, path === '' ? 'value' : path);
     if (typeof node !== 'object' || node === null) return node;
-    return Object.fromEntries(Object.entries(node).map(([key, child]) => [key, visit(child)]));
+    const at = (key: string | number): string => (path === '' ? `${key}` : `${path}.${key}`);
+    if (Array.isArray(node)) return node.map((child, place) => visit(child, at(place)));
+    return Object.fromEntries(Object.entries(node).map(([key, child]) => [key, visit(child, at(key))]));
   };
-  return visit(tree);
+  return visit(tree, '');
 }

@@ -16,9 +16,17 @@ export function seededRandom(seed: number): Random {
     z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
     return z ^ (z >>> 15);
   };
-  let a = splitMix();
-  let b = splitMix();
-  let c = splitMix();
+  return sfc32([splitMix(), splitMix(), splitMix()], 12);
+}
+
+/**
+ * The same generator, begun with 96 bits of the caller's: two streams that begin with different ones never are the same.
+ *
+ * @param state - Integers; their low 32 bits count.
+ * @param runIn - How many numbers are left out first, so that the state is mixed.
+ */
+export function sfc32(state: readonly [a: number, b: number, c: number], runIn: number): Random {
+  let [a, b, c] = [state[0] | 0, state[1] | 0, state[2] | 0];
   let counter = 1;
   const next: Random = () => {
     const sum = (((a + b) | 0) + counter) | 0;
@@ -29,6 +37,6 @@ export function seededRandom(seed: number): Random {
     c |= 0;
     return (sum >>> 0) / 0x1_0000_0000;
   };
-  for (let index = 0; index < 12; index++) next();
+  for (let index = 0; index < runIn; index++) next();
   return next;
 }

@@ -102,6 +102,19 @@ export function weightFromValues(name: string, shape: readonly number[], values:
   };
 }
 
+/** The same weight under another name, by reference. */
+export function renamedWeight(weight: Weight, name: string): Weight {
+  return {
+    name,
+    dtype: weight.dtype,
+    shape: weight.shape,
+    location: weight.location,
+    quantized: weight.quantized,
+    read: (options) => weight.read(options),
+    rows: (begin, end) => renamedWeight(weight.rows(begin, end), name),
+  };
+}
+
 /**
  * The same weight under another shape with as many elements, by reference.
  * @throws {ShapeError} when the number of elements differs.

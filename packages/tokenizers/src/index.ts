@@ -3,4 +3,4 @@ export { processCaption, processQuestion, type TextProcessorOptions } from './te
 export { createTextStream, type TextStream } from './text-stream.ts';
 export { encodeBatch, type EncodeBatchOptions } from './token-batch.ts';
 export { createTokenizer, loadTokenizer, type TokenizerOptions } from './tokenizer.ts';
-export type { TokenizerFiles } from './tokenizer-files.ts';
+export { TOKENIZER_FILES, type TokenizerFiles } from './tokenizer-files.ts';

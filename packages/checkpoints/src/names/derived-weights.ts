@@ -3,19 +3,6 @@ import type { ReadOptions } from '../bytes/byte-source.ts';
 import { assertRows } from '../safetensors/stored-weight.ts';
 import { isFloatDtype, makeValues, type Values } from '../safetensors/values.ts';
 
-/** The same weight under another name, by reference. */
-export function renamedWeight(weight: Weight, name: string): Weight {
-  return {
-    name,
-    dtype: weight.dtype,
-    shape: weight.shape,
-    location: weight.location,
-    quantized: weight.quantized,
-    read: (options) => weight.read(options),
-    rows: (begin, end) => renamedWeight(weight.rows(begin, end), name),
-  };
-}
-
 /** A weight of zeros, which no file holds. */
 export function zeroWeight(name: string, dtype: WeightDtype, shape: readonly number[]): Weight {
   return {

@@ -1,5 +1,4 @@
-import { ConfigError, type WeightSource } from '@blip2/core';
-import { renamedWeight } from './derived-weights.ts';
+import { ConfigError, renamedWeight, type WeightSource } from '@blip2/core';
 import { NAME_RULES, type Family } from './name-rules.ts';
 import { directRules, hasRule, translateNames } from './translate-names.ts';
 

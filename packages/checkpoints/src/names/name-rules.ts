@@ -1,5 +1,5 @@
-import { CheckpointError, type Weight } from '@blip2/core';
-import { concatenatedWeight, renamedWeight, zeroWeight } from './derived-weights.ts';
+import { CheckpointError, renamedWeight, type Weight } from '@blip2/core';
+import { concatenatedWeight, zeroWeight } from './derived-weights.ts';
 
 /** Parts whose LAVIS names differ by kind where the Hub's names do not. */
 export type Family = 'eva' | 'clip' | 'opt' | 't5';

@@ -1,5 +1,4 @@
-import { CheckpointError, type Weight, type WeightSource } from '@blip2/core';
-import { renamedWeight } from './derived-weights.ts';
+import { CheckpointError, renamedWeight, type Weight, type WeightSource } from '@blip2/core';
 import type { NameRule } from './name-rules.ts';
 
 /** What the holes of a pattern stand for in one name. */

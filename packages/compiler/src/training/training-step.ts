@@ -171,17 +171,7 @@ export class TrainingStep<Params, Batch> {
    */
   restore(state: TrainingState<Params>): void {
     if (this.#disposed) throw new DisposedError(this.name);
-    const values = new Map(
-      KEPT.flatMap((kind) => flattenTree<HostTensor>(state[kind], undefined, kind).map(({ path, leaf }) => [path, leaf])),
-    );
-    for (const [path, { shape }] of this.#kept) {
-      const found = values.get(path);
-      if (found?.shape.join() === shape.join()) continue;
-      throw new InputError(
-        `restore: ${path} is ${found === undefined ? 'missing' : `[${found.shape.join(', ')}]`}, expected [${shape.join(', ')}]. ` +
-          `Restore a state of the same model, as state() gave it.`,
-      );
-    }
+    const values = restorableValues(state, this.#kept);
     for (const [path, tensor] of this.#kept) {
       this.#kept.set(path, this.#runtime.createTensor(values.get(path)!));
       tensor.dispose();
@@ -199,6 +189,30 @@ export class TrainingStep<Params, Batch> {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/**
+ * The values of a state by path, `first.layers.0.weight`.
+ *
+ * @param expected - What is to be restored, by path.
+ * @throws {InputError} when the state has other parameters, naming the first.
+ */
+export function restorableValues(
+  state: Readonly<Record<Moment, unknown>>,
+  expected: Iterable<readonly [path: string, tensor: { readonly shape: readonly number[] }]>,
+): Map<string, HostTensor> {
+  const values = new Map(
+    KEPT.flatMap((kind) => flattenTree<HostTensor>(state[kind], undefined, kind).map(({ path, leaf }) => [path, leaf])),
+  );
+  for (const [path, { shape }] of expected) {
+    const found = values.get(path);
+    if (found?.shape.join() === shape.join()) continue;
+    throw new InputError(
+      `restore: ${path} is ${found === undefined ? 'missing' : `[${found.shape.join(', ')}]`}, expected [${shape.join(', ')}]. ` +
+        `Restore a state of the same model, as state() gave it.`,
+    );
+  }
+  return values;
 }
 
 /**

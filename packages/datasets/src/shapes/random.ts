@@ -1,4 +1,4 @@
-import type { Random } from '@blip2/core';
+import { type Random, sfc32 } from '@blip2/core';
 
 /** Which numbered world a stream of numbers belongs to. */
 export interface SceneKey {
@@ -27,20 +27,7 @@ const STREAM_WORDS: Readonly<Record<Stream, number>> = {
  * Source: sfc32 of Chris Doty-Humphrey's PractRand; its 96-bit seeding runs 12 steps, this one 20.
  */
 export function sceneRandom({ seed, index }: SceneKey, stream: Stream): Random {
-  let a = seed | 0;
-  let b = index | 0;
-  let c = STREAM_WORDS[stream] | 0;
-  let counter = 1;
-  const next: Random = () => {
-    const sum = (((a + b) | 0) + counter) | 0;
-    counter = (counter + 1) | 0;
-    a = b ^ (b >>> 9);
-    b = (c + (c << 3)) | 0;
-    c = (((c << 21) | (c >>> 11)) + sum) | 0;
-    return (sum >>> 0) / 0x1_0000_0000;
-  };
-  for (let step = 0; step < 20; step++) next();
-  return next;
+  return sfc32([seed, index, STREAM_WORDS[stream]], 20);
 }
 
 /** One of `items`, each as likely as the others. `items` is not empty. */

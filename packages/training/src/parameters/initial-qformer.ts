@@ -1,4 +1,11 @@
-import { randomWeights, type RandomWeightsOptions, type Weight, weightFromValues, type WeightSource } from '@blip2/core';
+import {
+  randomWeights,
+  type RandomWeightsOptions,
+  renamedWeight,
+  type Weight,
+  weightFromValues,
+  type WeightSource,
+} from '@blip2/core';
 import { describeQFormer, type QFormerConfig } from '@blip2/qformer';
 
 /** Where a Q-Former starts. */
@@ -35,7 +42,7 @@ export function initialQFormer(config: QFormerConfig, options: InitialQFormerOpt
     const twin = textTwin(name);
     const found = given(name) ?? (twin === undefined ? undefined : (given(twin) ?? drawn.get(twin)));
     const start = name === 'temp' ? weightFromValues(name, [], Float32Array.of(temperature)) : drawn.get(name)!;
-    weights.set(name, found === undefined ? start : named(found, name));
+    weights.set(name, found === undefined ? start : renamedWeight(found, name));
   }
   return { name: drawn.name, names: [...weights.keys()], get: (name) => weights.get(name) };
 }
@@ -72,9 +79,4 @@ function bertNames(name: string): string[] {
     ? name.replace('qformer.layernorm.', 'embeddings.LayerNorm.')
     : name.replace(/^qformer\./, '').replace(/\.attention\.attention\./, '.attention.self.');
   return [`bert.${bare}`, bare];
-}
-
-/** The weight under another name. */
-function named(weight: Weight, name: string): Weight {
-  return { ...weight, name, read: (options) => weight.read(options), rows: (begin, end) => named(weight.rows(begin, end), name) };
 }

@@ -1,3 +1,4 @@
+import { mapTree } from '@blip2/compiler';
 import type { Described, Weight } from '@blip2/core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 
@@ -27,7 +28,7 @@ export function separateParameters<Tree>(
 ): SeparatedParameters<Tree> {
   const paths = new Map<Weight, string>();
   const [trained, frozen]: [Record<string, Weight>, Record<string, Weight>] = [{}, {}];
-  visitLeaves(tree, (weight: Weight, path) => {
+  mapTree<Weight>(tree, (weight, _, path) => {
     if (paths.has(weight)) return undefined;
     paths.set(weight, path);
     (isTrained(weight.name, path) ? trained : frozen)[path] = weight;
@@ -37,22 +38,9 @@ export function separateParameters<Tree>(
     trained,
     frozen,
     join: (live, fixed) =>
-      visitLeaves(tree, (weight: Weight) => {
+      mapTree<Weight>(tree, (weight) => {
         const path = paths.get(weight)!;
         return live[path] ?? fixed[path];
       }) as Tree,
   };
-}
-
-/** The tree with its leaves, whatever has a shape, replaced by what `visit` gives. */
-export function visitLeaves<Leaf extends { readonly shape: readonly number[] }>(
-  tree: unknown,
-  visit: (leaf: Leaf, path: string) => unknown,
-  path = '',
-): unknown {
-  if (typeof tree !== 'object' || tree === null) return tree;
-  if (Array.isArray((tree as Leaf).shape)) return visit(tree as Leaf, path);
-  const at = (key: string | number): string => (path === '' ? `${key}` : `${path}.${key}`);
-  if (Array.isArray(tree)) return tree.map((child, index) => visitLeaves(child, visit, at(index)));
-  return Object.fromEntries(Object.entries(tree).map(([key, child]) => [key, visitLeaves(child, visit, at(key))]));
 }

@@ -1,8 +1,8 @@
-import type { LossAndMetrics, OptimizerOptions } from '@blip2/compiler';
+import { type LossAndMetrics, mapTree, type OptimizerOptions } from '@blip2/compiler';
 import { compileTrainingStep, type NodeTargetOptions } from '@blip2/compiler/node';
 import type { EngineInputs, HostTensor, InputSpecs, RunOptions } from '@blip2/core';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { type ByPath, type SeparatedParameters, visitLeaves } from '../parameters/separate-parameters.ts';
+import type { ByPath, SeparatedParameters } from '../parameters/separate-parameters.ts';
 import type { AccumulatingStep } from '../trainer/trainable-step.ts';
 import { createEagerStep } from './eager-step.ts';
 
@@ -64,7 +64,7 @@ export async function createTrainingStep<Tree, Batch>(
 
 /** Shapes and types of a batch. */
 function specsOf(batch: unknown): unknown {
-  return visitLeaves(batch, (leaf: HostTensor | Tensor) => ({ shape: leaf.shape, dtype: dtypeOf(leaf) }));
+  return mapTree<HostTensor | Tensor>(batch, (leaf) => ({ shape: leaf.shape, dtype: dtypeOf(leaf) }));
 }
 
 function dtypeOf(leaf: HostTensor | Tensor): string {

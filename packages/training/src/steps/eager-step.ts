@@ -3,8 +3,10 @@ import {
   adamWSchedule,
   gradientFunction,
   type LossFunction,
+  mapTree,
   meanOf,
   type OptimizerOptions,
+  restorableValues,
   type StepReport,
   trainingFunction,
   type TrainingState,
@@ -13,7 +15,7 @@ import {
 import { DisposedError, type HostTensor, InputError, materialize, nextTurn, type RunOptions, type Weight } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
-import { type ByPath, visitLeaves } from '../parameters/separate-parameters.ts';
+import type { ByPath } from '../parameters/separate-parameters.ts';
 
 /** What an eager step is made of. */
 export interface EagerStepOptions extends OptimizerOptions, Pick<RunOptions, 'abortSignal'> {
@@ -140,17 +142,10 @@ export class EagerStep<Batch> {
   /** Goes on from a state. @param state - Copied. @throws {InputError} when it has other parameters; nothing has changed then. */
   restore({ params, first, second, steps }: TrainingState<TensorsByPath>): void {
     this.#assertUsable();
-    const given = { params, first, second };
-    for (const [kind, tensors] of Object.entries(this.#moments) as [keyof Moments, TensorsByPath][]) {
-      for (const [path, { shape }] of Object.entries(tensors)) {
-        const found = (given[kind] as ByPath<HostTensor>)[path];
-        if (found?.shape.join() === shape.join()) continue;
-        throw new InputError(
-          `restore: ${kind}.${path} is ${found === undefined ? 'missing' : `[${found.shape.join(', ')}]`}, expected [${shape.join(', ')}]. ` +
-            `Restore a state of the same model, as state() gave it.`,
-        );
-      }
-    }
+    const expected = Object.entries(this.#moments).flatMap(([kind, tensors]) =>
+      Object.entries(tensors as TensorsByPath).map(([path, tensor]) => [`${kind}.${path}`, tensor] as const),
+    );
+    restorableValues({ params, first, second }, expected);
     disposeMoments(this.#moments);
     this.#moments = { params: asTensors(params), first: asTensors(first), second: asTensors(second) };
     this.#steps = steps;
@@ -209,7 +204,7 @@ export class EagerStep<Batch> {
 
 /** The tree with a tensor at each leaf; tensors stay as they are. */
 function asTensors<Tree>(tree: unknown): Tree {
-  return visitLeaves(tree, (leaf: Tensor | HostTensor) => (leaf instanceof tf.Tensor ? leaf : toTensor(leaf))) as Tree;
+  return mapTree<Tensor | HostTensor>(tree, (leaf) => (leaf instanceof tf.Tensor ? leaf : toTensor(leaf))) as Tree;
 }
 
 function toTensor({ shape, data }: HostTensor): Tensor {

@@ -1,4 +1,4 @@
-import { type Checkpoint, ConfigError, readCheckpointJson, type Tokenizer, type Weight, type WeightSource } from '@blip2/core';
+import { type Checkpoint, ConfigError, readCheckpointJson, renamedWeight, type Tokenizer, type WeightSource } from '@blip2/core';
 import { type OptConfig, optConfigFromJson, type T5Config, t5ConfigFromJson } from '@blip2/llm-adapters';
 import { loadTokenizer } from '@blip2/tokenizers';
 
@@ -35,7 +35,7 @@ export async function languagePartOf(checkpoint: Checkpoint, isPlain: boolean): 
   const weights = new Map(
     names.map((name) => {
       const weight = checkpoint.weights.get(name)!;
-      return isBlip2 ? ([name, weight] as const) : ([PREFIX + name, renamed(weight, PREFIX + name)] as const);
+      return isBlip2 ? ([name, weight] as const) : ([PREFIX + name, renamedWeight(weight, PREFIX + name)] as const);
     }),
   );
   const kind = given['model_type'];
@@ -51,15 +51,6 @@ export async function languagePartOf(checkpoint: Checkpoint, isPlain: boolean): 
     json,
     tokenizer,
     weights: { name: checkpoint.name, names: [...weights.keys()], get: (name) => weights.get(name) },
-  };
-}
-
-function renamed(weight: Weight, name: string): Weight {
-  return {
-    ...weight,
-    name,
-    read: (options) => weight.read(options),
-    rows: (begin, end) => renamed(weight.rows(begin, end), name),
   };
 }
 

@@ -1,18 +1,7 @@
 import { type Checkpoint, CLIP_MEAN, CLIP_STANDARD_DEVIATION, ConfigError } from '@blip2/core';
+import { TOKENIZER_FILES } from '@blip2/tokenizers';
 
 const encoder = new TextEncoder();
-
-/** Files that a tokenizer may consist of. */
-const TOKENIZER_FILES = [
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'vocab.txt',
-  'vocab.json',
-  'merges.txt',
-  'spiece.model',
-];
 
 /** A JSON file's bytes. */
 export function jsonFile(value: unknown): Uint8Array {

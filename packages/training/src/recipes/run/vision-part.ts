@@ -1,4 +1,4 @@
-import { type Checkpoint, ConfigError, readCheckpointJson, type Weight, type WeightSource } from '@blip2/core';
+import { type Checkpoint, ConfigError, readCheckpointJson, renamedWeight, type Weight, type WeightSource } from '@blip2/core';
 import { interpolatePositions, isVisionWeight, visionConfigFromJson, type VisionTransformerConfig } from '@blip2/vision-encoder';
 
 /** An image encoder, and how its configuration is written. */
@@ -48,20 +48,10 @@ function prefixed(source: WeightSource): WeightSource {
   const weights = new Map(
     own
       .filter((name) => !name.endsWith('position_ids'))
-      .map((name) => [isBare ? `vision_model.${name}` : name, renamed(source.get(name)!, isBare)]),
+      .map((name) => [name, isBare ? `vision_model.${name}` : name] as const)
+      .map(([name, hubName]) => [hubName, renamedWeight(source.get(name)!, hubName)]),
   );
   return { name: source.name, names: [...weights.keys()], get: (name) => weights.get(name) };
-}
-
-function renamed(weight: Weight, isBare: boolean): Weight {
-  if (!isBare) return weight;
-  const name = `vision_model.${weight.name}`;
-  return {
-    ...weight,
-    name,
-    read: (options) => weight.read(options),
-    rows: (begin, end) => renamed(weight.rows(begin, end), true),
-  };
 }
 
 /** The same weights with a position table for another grid of patches; it is computed when it is read. */
