@@ -145,14 +145,11 @@ it('changes what trains and nothing else, and leaves no tensor behind', async ()
 });
 
 it.each([
-  ['stage1', 'blip2-itm', 160, 50],
-  ['caption', 'blip2-opt', 100, 100],
-])('%s learns four pairs by heart, and cannot where pairs are shuffled', async (recipe, name, many, few) => {
+  ['stage1', 'blip2-itm', 160],
+  ['caption', 'blip2-opt', 100],
+])('%s learns four pairs by heart, and cannot where pairs are shuffled', async (recipe, name, steps) => {
   const last: Record<string, number>[] = [];
-  for (const [table, steps] of [
-    ['captions', many],
-    ['shuffled', few],
-  ] as const) {
+  for (const table of ['captions', 'shuffled']) {
     const given = {
       recipe,
       model: model(name),
