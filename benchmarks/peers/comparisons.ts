@@ -212,8 +212,8 @@ function withFewRows(work: Plan['work']): Plan['work'] {
 
 function roundsOf({ rounds = {} }: Plan, { small = false, rounds: asked }: ComparisonSettings): Rounds {
   const usual = { least: 3, most: 9, seconds: 120, pauseMs: 500, ...rounds };
-  if (asked !== undefined) return { ...usual, least: asked, most: asked };
-  return small ? { ...usual, least: 1, most: 2, seconds: 0, pauseMs: 0 } : usual; // no waiting for a quiet machine
+  const settled = small ? { ...usual, least: 1, most: 2, seconds: 0, pauseMs: 0 } : usual; // small ones wait for no quiet machine
+  return asked === undefined ? settled : { ...settled, least: asked, most: asked };
 }
 
 function ourCommand(kind: OurEngine, dtype: Dtype, data: BenchmarkData): SideCommand {

@@ -7,8 +7,8 @@ import type { Weight, WeightReader, WeightSource } from './weights.ts';
 export interface RandomWeightsOptions {
   /** The same seed gives the same weights, whatever the order in which they are read. @default 0 */
   readonly seed?: number;
-  /** Of matrices and embeddings. @default 0.02, as BERT, OPT and BLIP-2 start */
-  readonly standardDeviation?: number;
+  /** Of matrices and embeddings, of all or by name. @default 0.02, as BERT, OPT and BLIP-2 start */
+  readonly standardDeviation?: number | ((name: string) => number);
   /** Which optional weights the model has. @default none */
   readonly has?: (name: string) => boolean;
 }
@@ -28,11 +28,12 @@ export function randomWeights(describe: (reader: WeightReader) => unknown, optio
   const { seed = 0, standardDeviation = 0.02, has } = options;
   const reader = describeOnlyReader('random weights', has);
   describe(reader);
+  const spreadOf = typeof standardDeviation === 'number' ? () => standardDeviation : standardDeviation;
   const weights = new Map<string, Weight>();
   for (const { name, shape } of reader.taken) {
     weights.set(
       name,
-      lazyWeight(name, shape, () => drawValues(name, shape, seededRandom(seed ^ hashOf(name)), standardDeviation)),
+      lazyWeight(name, shape, () => drawValues(name, shape, seededRandom(seed ^ hashOf(name)), spreadOf(name))),
     );
   }
   return { name: `random weights (seed ${seed})`, names: [...weights.keys()], get: (name) => weights.get(name) };

@@ -26,6 +26,24 @@ const matrix = (name: string, rows: number, columns: number, value: number): Wei
 const opt = randomOptWeights(toyOptConfig);
 const t5 = randomT5Weights(toyT5Config);
 
+it('draws T5 weights as widely as T5 begins', async () => {
+  const { width, heads, headWidth, feedForwardWidth } = toyT5Config;
+  const expected = {
+    'shared.weight': 1,
+    'encoder.block.0.layer.0.SelfAttention.q.weight': 1 / Math.sqrt(width * headWidth),
+    'decoder.block.1.layer.1.EncDecAttention.v.weight': 1 / Math.sqrt(width),
+    'decoder.block.1.layer.1.EncDecAttention.o.weight': 1 / Math.sqrt(heads * headWidth),
+    'decoder.block.0.layer.2.DenseReluDense.wi_0.weight': 1 / Math.sqrt(width),
+    'encoder.block.0.layer.1.DenseReluDense.wo.weight': 1 / Math.sqrt(feedForwardWidth),
+  };
+  for (const [name, spread] of Object.entries(expected)) {
+    const weight = t5.names.find((each) => each.endsWith(name))!;
+    const values = await t5.get(weight)!.read();
+    const meanSquare = values.reduce((sum: number, value) => sum + Number(value) ** 2, 0) / values.length;
+    expect(Math.abs(Math.sqrt(meanSquare) / spread - 1), name).toBeLessThan(0.1);
+  }
+});
+
 describe('OPT', () => {
   it.each([
     ['inside BLIP-2', (name: string) => name],

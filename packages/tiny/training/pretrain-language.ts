@@ -44,7 +44,7 @@ export async function pretrainLanguage(kind: 'opt' | 't5', folder: string, total
   const source =
     kind === 'opt'
       ? randomOptWeights(optConfigFromJson(json), { seed: 1, standardDeviation: 0.06 })
-      : randomT5Weights(t5ConfigFromJson(json), { seed: 1, standardDeviation: 0.05 });
+      : randomT5Weights(t5ConfigFromJson(json), { seed: 1 });
   const described = describeLanguageModel(new WeightReader(source, 'language model'), json) as Described<OptParams | T5Params>;
   const parameters = separateParameters<OptParams | T5Params>(described);
   const [optConfig, t5Config] = kind === 'opt' ? [optConfigFromJson(json)] : [undefined, t5ConfigFromJson(json)];
