@@ -38,8 +38,8 @@ it('draws T5 weights as widely as T5 begins', async () => {
   };
   for (const [name, spread] of Object.entries(expected)) {
     const weight = t5.names.find((each) => each.endsWith(name))!;
-    const values = await t5.get(weight)!.read();
-    const meanSquare = values.reduce((sum: number, value) => sum + Number(value) ** 2, 0) / values.length;
+    const values = Array.from(await t5.get(weight)!.read());
+    const meanSquare = values.reduce((sum, value) => sum + value ** 2, 0) / values.length;
     expect(Math.abs(Math.sqrt(meanSquare) / spread - 1), name).toBeLessThan(0.1);
   }
 });
