@@ -62,15 +62,15 @@ export function t5Document(index: number): T5Document {
   const { captions, questions, random } = tellScene(index);
   const [first, second] = captions as [string, string];
   const draw = random();
-  if (draw < 0.15) return splitPrefixed(first, random);
-  if (draw < 0.25) return { prompt: `${first} a photo of`, target: second };
-  if (draw < 0.45) {
+  if (draw < 0.1) return splitPrefixed(first, random);
+  if (draw < 0.2) return { prompt: `${first} a photo of`, target: second };
+  if (draw < 0.35) {
     const { prompt, target } = splitPrefixed(second, random);
     return { prompt: `${first} ${prompt}`, target };
   }
   const [{ text, answer }, other] = questions as [SceneQuestion, SceneQuestion | undefined];
   const asked = `Question: ${text} Short answer:`;
-  if (draw < 0.8 || other === undefined) return { prompt: `${first} ${asked}`, target: answer };
+  if (draw < 0.6 || other === undefined) return { prompt: `${first} ${asked}`, target: answer };
   const told = [`Question: ${text} Answer: ${answer}`, `Question: ${other.text} Answer: ${other.answer}`];
   return { prompt: `${(random() < 0.5 ? told : told.toReversed()).join(' ')} ${asked}`, target: answer };
 }

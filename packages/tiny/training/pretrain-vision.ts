@@ -77,7 +77,7 @@ export async function pretrainVision(folder: string, totalSteps: number): Promis
   await train({
     step: step as never,
     batches: indexedBatches({ length: SCENES, batchSize: BATCH, inOrder: true, make: makeBatch }),
-    schedule: warmupCosine({ peak: 1e-3, totalSteps, warmupSteps: Math.min(200, totalSteps) }),
+    schedule: warmupCosine({ peak: 2.5e-3, totalSteps, warmupSteps: Math.min(200, totalSteps) }),
     totalSteps,
     checkpoints: checkpointFolder(join(folder, 'checkpoints'), { identity: { part: 'vision', totalSteps }, keep: 1 }),
     saveEvery: 500,

@@ -2,28 +2,35 @@ import '@tensorflow/tfjs';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadBlip2 } from 'blip2/node';
-import { captionScores, heldOut, questionScores, retrievalScores } from './evaluate.ts';
+import { captionScores } from './scores/captions.ts';
+import { openHeldOut } from './scores/held-out.ts';
+import { questionScores } from './scores/questions.ts';
+import { retrievalScores } from './scores/retrieval.ts';
 import { writeModel } from './write-model.ts';
 
-/** Usage: score.ts FOLDER PART [COUNT] */
-const [root, part, count = '200'] = process.argv.slice(2) as string[];
-const folder = (name: string): string => join(root!, name);
-const [task, kind] = part!.split('-');
+/** Scores one part on scenes that nothing was trained on: `node score.ts FOLDER PART [IMAGES]`, for a first look with few images. */
+const [root = '', part = '', images = '200'] = process.argv.slice(2);
+const count = Number(images);
+const folder = (name: string): string => join(root, name);
+const [task, kind] = part.split('-');
+const language = kind === undefined ? undefined : folder(kind);
 mkdirSync(folder(`model-${part}`), { recursive: true });
-await writeModel(folder(`model-${part}`), { vision: folder('vision'), bridge: folder(part!), language: kind && folder(kind) });
-const model = await loadBlip2(folder(`model-${part}`));
-const scenes = heldOut(Number(count));
-if (kind === undefined)
-  console.log(
-    JSON.stringify(await retrievalScores(model, scenes, { rerank: 16 }), (key, value) =>
-      key.endsWith('Ranks') ? undefined : value,
-    ),
-  );
-else if (task === 'question') console.log(await questionScores(model, scenes));
-else {
-  const { texts, six, ...scores } = await captionScores(model, scenes, task === 'caption' ? 'a photo of' : '');
-  console.log(scores);
-  for (let index = 0; index < 8; index++) console.log(texts[index], '|', six[index]![0]);
-  if (task === 'stage2') console.log('zero-shot', await questionScores(model, scenes, 4, { beams: 5 }));
+await writeModel(folder(`model-${part}`), { vision: folder('vision'), bridge: folder(part), language });
+using model = await loadBlip2(folder(`model-${part}`));
+const heldOut = await openHeldOut(folder('held-out'));
+
+if (task === 'stage1' || task === 'joint') {
+  const { contrast, matching } = await retrievalScores(model, heldOut.retrieval.slice(0, count));
+  for (const [name, { text, image }] of Object.entries({ contrast, matching })) console.log(name, { text, image });
 }
-process.exit(0);
+if (task === 'stage2' || task === 'question' || task === 'joint') {
+  const questions = heldOut.questions.slice(0, 4 * count);
+  const annotations = heldOut.annotations.slice(0, 4 * count);
+  console.log('questions', await questionScores(model, { questions, annotations }, task === 'stage2' ? 5 : 1));
+}
+if (task === 'stage2' || task === 'caption' || task === 'joint') {
+  const rows = heldOut.captioned.slice(0, count);
+  const { texts, ...scores } = await captionScores(model, rows, task === 'stage2' ? '' : 'a photo of');
+  console.log('captions', scores);
+  for (const [index, text] of texts.slice(0, 8).entries()) console.log(`${text} | ${rows[index]!.captions![0]!}`);
+}

@@ -12,22 +12,27 @@ import {
   stageTwoLoss,
 } from '@blip2/training';
 import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor3D } from '@tensorflow/tfjs-core';
 import { qformerSize } from '../sizes.ts';
 import { bertFiles } from '../tokenizers/bert-files.ts';
 import { readFeatures } from '../world.ts';
 import { openLanguageModel } from './language-model.ts';
-import { STANDARD_DEVIATION, stageOneBatch } from './stage-one.ts';
+import { STANDARD_DEVIATION, stageOnePairs } from './stage-one.ts';
 import { type BridgeAndLanguage, captionTexts, questionTexts, questionTokens } from './stage-two.ts';
 import { type BridgeRun, pickOne, trainBridge } from './train-bridge.ts';
 
-/** One batch of images for all three tasks. */
-export interface JointBatch extends StageOneBatch {
+/** One batch of images for all three tasks: questions are about all of them, captions and pairs are of the first. */
+export interface JointBatch extends Omit<StageOneBatch, 'features'> {
+  readonly features: Tensor3D; // [images, imageTokens, imageFeatureWidth]
   /** Captions after their prompt, in the language model's tokens. */
   readonly captions: StageTwoBatch['texts'];
   /** A question about each image, in the Q-Former's tokens and in the language model's, with its answer. */
   readonly questions: Required<Pick<StageTwoBatch, 'question' | 'texts'>>;
 }
+
+/** Shares of a batch. Answers take the longest to learn; pairs, which cost the most, were learned in the first stage. */
+const CAPTIONED = 1 / 2;
+const PAIRED = 3 / 8;
 
 /**
  * Retrieval, captioning and question answering at once: the sum of the losses of the three fine-tunings, so that one small model
@@ -37,11 +42,11 @@ export function jointLoss(
   params: QFormerParams,
   config: QFormerConfig,
   languageModel: LanguageModelParams,
-  { captions, questions, ...pairs }: JointBatch,
+  { features, captions, questions, ...pairs }: JointBatch,
 ): LossAndMetrics {
-  const { loss: retrieval, ...metrics } = stageOneLoss(params, config, pairs);
-  const { features } = pairs;
-  const { loss: caption } = stageTwoLoss(params, config, languageModel, { features, texts: captions });
+  const first = (share: number): Tensor3D => tf.slice(features, 0, share * features.shape[0]); // [images · share, imageTokens, …]
+  const { loss: retrieval, ...metrics } = stageOneLoss(params, config, { ...pairs, features: first(PAIRED) });
+  const { loss: caption } = stageTwoLoss(params, config, languageModel, { features: first(CAPTIONED), texts: captions });
   const { loss: answer } = stageTwoLoss(params, config, languageModel, { features, ...questions });
   return { ...metrics, caption, answer, loss: tf.addN([retrieval, caption, answer]) as Scalar };
 }
@@ -63,11 +68,17 @@ export async function trainJointly(run: BridgeRun & { readonly languageFolder: s
       loss: (params, batch) => jointLoss(params.bridge, config, model.withParams(params.language), batch),
       length: world.size,
       make: async (rows, random) => {
-        const pairs = stageOneBatch(world, rows, random, await readFeatures(world, rows));
-        const captions = rows.map((row) => captionTexts(pickOne(world.captions[row]!, random), 'caption', model.kind, random));
+        const [paired, captioned] = [PAIRED, CAPTIONED].map((share) => rows.slice(0, share * rows.length)) as [
+          number[],
+          number[],
+        ];
+        const captions = captioned.map((row) =>
+          captionTexts(pickOne(world.captions[row]!, random), 'caption', model.kind, random),
+        );
         const asked = rows.map((row) => pickOne(world.questions[row]!, random));
         return {
-          ...pairs,
+          ...stageOnePairs(world, paired, random),
+          features: await readFeatures(world, rows),
           captions: model.batch(captions),
           questions: {
             question: questionTokens(asked.map(({ text }) => text)),

@@ -1,4 +1,4 @@
-import { type EngineInputs, type HostTensor, type Random, WeightReader } from '@blip2/core';
+import { type EngineInputs, type Random, WeightReader } from '@blip2/core';
 import { describeQFormer, type QFormerParams } from '@blip2/qformer';
 import { createTokenizer } from '@blip2/tokenizers';
 import {
@@ -32,20 +32,18 @@ export async function trainStageOne(run: BridgeRun, options: StageOneOptions = {
     parameters: separateParameters<QFormerParams>(describeQFormer(new WeightReader(source, 'Q-Former'), config)),
     loss: (params, batch) => stageOneLoss(params, config, batch, options),
     length: world.size,
-    make: async (rows, random) => stageOneBatch(world, rows, random, await readFeatures(world, rows)),
+    make: async (rows, random) => ({ ...stageOnePairs(world, rows, random), features: await readFeatures(world, rows) }),
   });
 }
 
-/** Images with one of their captions each. */
-export function stageOneBatch(
+/** What the first stage is told beside the features of images: one caption of each, and what draws the negatives. */
+export function stageOnePairs(
   world: World,
   rows: readonly number[],
   random: Random,
-  features: HostTensor,
-): EngineInputs<StageOneBatch> {
+): Omit<EngineInputs<StageOneBatch>, 'features'> {
   const captions = rows.map((row) => pickOne(world.captions[row]!, random));
   return {
-    features,
     text: qformerTexts(TOKENIZER, captions, CAPTION_TOKENS),
     imageIds: { shape: [rows.length], data: Int32Array.from(rows) },
     negatives: { images: uniform(rows.length, random), texts: uniform(rows.length, random) },

@@ -1,0 +1,34 @@
+import { type Blip2, caption } from 'blip2';
+import type { DatasetRecord } from '@blip2/datasets';
+import { evaluateCaptions } from '@blip2/eval';
+import { inBatches } from './in-batches.ts';
+import { writeWithoutImage } from './without-image.ts';
+
+/** CIDEr, 0 and up, of what describes the same images, against the same references. */
+export interface CaptionScores {
+  readonly model: number;
+  /** One of each image's captions, which is no reference then. */
+  readonly human: number;
+  /** What the language model writes without an image: the same about each. */
+  readonly blind: number;
+  readonly texts: readonly string[];
+}
+
+/** @param prompt - As in training. */
+export async function captionScores(model: Blip2, rows: readonly DatasetRecord[], prompt: string): Promise<CaptionScores> {
+  const options = { prompt, beams: 5, maxNewTokens: 40 };
+  const texts = await inBatches(rows, async (some) => {
+    const images = await Promise.all(some.map((row) => row.readImage()));
+    return (await caption(model, images, options)).map(({ text }) => text);
+  });
+  const [blind] = await writeWithoutImage(model, [prompt], { beams: 5, maxNewTokens: 40 });
+  const references = new Map(rows.map(({ captions }, index) => [index, captions!.slice(0, -1)]));
+  const cider = (candidates: readonly string[]): number =>
+    evaluateCaptions({ references, candidates: new Map(candidates.entries()), metrics: ['CIDEr'] }).corpus.CIDEr!;
+  return {
+    model: cider(texts),
+    human: cider(rows.map(({ captions }) => captions!.at(-1)!)),
+    blind: cider(rows.map(() => blind!)),
+    texts,
+  };
+}
