@@ -47,7 +47,7 @@ export {
 } from './config/vision-config.ts';
 export { configText } from './json/config-text.ts';
 export type { HttpOptions } from './http/http-client.ts';
-export { openCheckpointUrl, type OpenUrlOptions } from './http/open-checkpoint-url.ts';
+export { type FileUrls, openCheckpointUrl, type OpenUrlOptions } from './http/open-checkpoint-url.ts';
 export { byteSourceFromUrl } from './http/http-byte-source.ts';
 export { blockQuantizationError, errorBetween, joinErrors, type QuantizationError } from './quantization/quantization-error.ts';
 export {

@@ -204,7 +204,6 @@ describe('texts and command lines', () => {
     [['answer', IMAGE, '--question', 'why?', '--model', ITM], [/no language model/]],
     [['caption', IMAGE, '--model', ITM], [/cannot write text/]],
     [['caption', IMAGE, '--prompt', 'a '.repeat(400), '--model', OPT], [/64/]],
-    [['caption', IMAGE], [/--model/]],
     [['caption', '--model', OPT], [/No image/]],
     [
       ['caption', IMAGE, '--model', OPT, '--beams', '0'],

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { type Blip2, estimateBlip2, loadBlip2, type PartEngines } from 'blip2/node';
+import { type Blip2, defaultModelFolder, estimateBlip2, loadBlip2, type PartEngines } from 'blip2/node';
 import { openCheckpoint } from '@blip2/checkpoints/node';
 import { type Checkpoint, ResourceError, UnsupportedBackendError } from '@blip2/core';
 import { chooseEnginesFor, ENGINE_OPTIONS, type EngineOptionTable, isEager } from './engine-options.ts';
@@ -14,7 +14,11 @@ export type CommonOptionTable = {
 } & EngineOptionTable & { readonly [Name in 'offline' | 'allowSlow' | 'json' | 'help']: FlagOption };
 
 export const COMMON_OPTIONS: CommonOptionTable = {
-  model: { type: 'text', hint: 'FOLDER|HUB-ID', description: 'model folder, or a Hub id such as Salesforce/blip2-opt-2.7b' },
+  model: {
+    type: 'text',
+    hint: 'FOLDER|HUB-ID',
+    description: 'model folder, or a Hub id such as Salesforce/blip2-opt-2.7b; default: a small model of coloured shapes',
+  },
   ...ENGINE_OPTIONS,
   backend: {
     type: 'choice',
@@ -56,8 +60,14 @@ export interface ModelUse {
 
 /** Chooses engine and backend, says what the work will cost where that is much, and loads the model. */
 export async function loadModel(values: CommonValues, session: Session, use: ModelUse): Promise<Blip2> {
-  const name = requireModel(values);
+  const name = modelNameOf(values);
   const { output, abortSignal } = session;
+  if (!values.model) {
+    output.note(
+      'No --model: this is the small model that comes along, which knows coloured shapes and nothing else. ' +
+        'For photographs pass --model Salesforce/blip2-opt-2.7b.',
+    );
+  }
   const engine = use.engine ?? (await chooseEnginesFor(values, output));
   await useBackend(values.backend);
   const onProgress = progressListener(output);
@@ -90,13 +100,9 @@ async function warnOfSlowness(
   if (estimate.secondsPerImage > NOTICE_SECONDS) output.note(estimate.summary);
 }
 
-/** @throws {UsageError} when no model was named. */
-export function requireModel(values: CommonValues): string {
-  if (values.model !== undefined && values.model !== '') return values.model;
-  throw new UsageError(
-    `No model was named, and this version ships none of its own. Pass --model with a folder in the Hugging Face layout, ` +
-      `or a Hub id such as Salesforce/blip2-opt-2.7b.`,
-  );
+/** The model that was named, or the one that comes along. */
+export function modelNameOf({ model = '' }: Pick<CommonValues, 'model'>): string {
+  return model === '' ? defaultModelFolder() : model;
 }
 
 /** Starts a tfjs backend. */

@@ -133,6 +133,32 @@ describe.each<Mode>(['ranges', 'no ranges', 'no ranges, chunked', 'ranges withou
   });
 });
 
+describe('files with URLs of their own', () => {
+  test('are found by name, as a bundler left them', async () => {
+    server.files.set('model-5f3a.safetensors', Buffer.from(LARGE));
+    const checkpoint = await openCheckpointUrl({
+      'config.json': 'data:application/json,{"model_type":"blip-2"}',
+      'model.safetensors': new URL(`${server.url}/model-5f3a.safetensors`),
+    });
+    expect(await checkpoint.weights.get('b')!.read()).toEqual(Float32Array.of(7, 8));
+    expect(new TextDecoder().decode(await checkpoint.readFile('config.json'))).toBe('{"model_type":"blip-2"}');
+    expect(await checkpoint.readFile('preprocessor_config.json')).toBeUndefined();
+    checkpoint.dispose();
+  });
+
+  test('none, or without weights, is no model', async () => {
+    expect((await failure(openCheckpointUrl({}))).message).toMatchInlineSnapshot(
+      `"openCheckpointUrl: got no files. Pass the URL of every file of the model, by name, or that of its folder."`,
+    );
+    expect((await failure(openCheckpointUrl({ 'config.json': 'data:,{}' }))).message).toMatchInlineSnapshot(
+      `"files in data URLs: found no weights; expected model.safetensors, or model.safetensors.index.json with the files it names. Check that this is a model's folder."`,
+    );
+    expect((await failure(openCheckpointUrl({ 'config.json': 'ftp://server/config.json' }))).message).toMatchInlineSnapshot(
+      `"openCheckpointUrl: 'ftp://server/config.json' is not a URL, expected one such as 'https://example.org/models/blip2-opt/'. For a folder on this machine use openCheckpointFolder of '@blip2/checkpoints/node'."`,
+    );
+  });
+});
+
 describe('addresses', () => {
   test('a query is kept and never shown', async () => {
     server.files.set('model.safetensors', Buffer.from(LARGE));

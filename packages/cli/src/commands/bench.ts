@@ -9,7 +9,7 @@ import { type CommonValues, loadModel } from '../session.ts';
 
 export const benchCommand: Command = defineCommand({
   name: 'bench',
-  usage: 'bench --model FOLDER|HUB-ID [options]',
+  usage: 'bench [--model FOLDER|HUB-ID] [options]',
   description:
     "Measures a model on this machine: time to load, of each stage for noise in an image's place, to the first token and for each further one; peak memory.",
   options: {

@@ -4,11 +4,11 @@ import { exportOnnx } from 'blip2/node';
 import { UsageError } from '../command-line.ts';
 import { defineCommand, type Command } from '../command.ts';
 import { type Output, progressListener } from '../output.ts';
-import { requireModel, useBackend } from '../session.ts';
+import { modelNameOf, useBackend } from '../session.ts';
 
 export const convertCommand: Command = defineCommand({
   name: 'convert',
-  usage: 'convert --model FOLDER|HUB-ID --out FOLDER [--dtype int8|int4|fp16|bf16|fp32] [--onnx] [options]',
+  usage: 'convert [--model FOLDER|HUB-ID] --out FOLDER [--dtype int8|int4|fp16|bf16|fp32] [--onnx] [options]',
   description:
     'Writes a model in another format into a new folder: quantised, in another float format, in shards of another size, under other names of weights.',
   options: {
@@ -28,7 +28,7 @@ export const convertCommand: Command = defineCommand({
     names: { type: 'choice', choices: ['hub', 'lavis'], description: "names of the weights: the Hub's or the original ones" },
   },
   async run(_, values, { output, abortSignal }) {
-    const model = requireModel(values);
+    const model = modelNameOf(values);
     const { out, blockSize, keep, names } = values;
     const dtype = values.dtype as ConversionDtype | undefined; // its own option has no default
     if (out === undefined || out === '') throw new UsageError('No folder to write was named: pass --out FOLDER.');

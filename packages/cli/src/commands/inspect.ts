@@ -4,16 +4,16 @@ import { errorCode } from '@blip2/core';
 import { parseBlip2Config } from '@blip2/checkpoints';
 import { BLIP2_CONFIGS, type Inspection, inspectCheckpoint, inspectConfig, officialModel } from 'blip2/node';
 import { defineCommand, type Command } from '../command.ts';
-import { type CommonValues, requireModel, type Session } from '../session.ts';
+import { type CommonValues, modelNameOf, type Session } from '../session.ts';
 
 export const inspectCommand: Command = defineCommand({
   name: 'inspect',
-  usage: 'inspect --model FOLDER|HUB-ID [options]',
+  usage: 'inspect [--model FOLDER|HUB-ID] [options]',
   description:
     'Shows what a model is made of: parameters, formats and bytes of each part, what is missing or unused. Downloads nothing.',
   options: {},
   async run(_, values, session) {
-    const name = requireModel(values);
+    const name = modelNameOf(values);
     const inspection = await inspectModel(name, values, session);
     for (const { part, parameters, trainable, storedBytes, dtypes } of inspection.parts) {
       session.output.result(

@@ -18,17 +18,20 @@ import { bertFiles } from '../tokenizers/bert-files.ts';
 import { readFeatures } from '../world.ts';
 import { openLanguageModel } from './language-model.ts';
 import { STANDARD_DEVIATION, stageOnePairs } from './stage-one.ts';
-import { type BridgeAndLanguage, captionTexts, questionTexts, questionTokens } from './stage-two.ts';
+import { type BridgeAndLanguage, questionTexts, questionTokens } from './stage-two.ts';
 import { type BridgeRun, pickOne, trainBridge } from './train-bridge.ts';
 
 /** One batch of images for all three tasks: questions are about all of them, captions and pairs are of the first. */
 export interface JointBatch extends Omit<StageOneBatch, 'features'> {
   readonly features: Tensor3D; // [images, imageTokens, imageFeatureWidth]
-  /** Captions after their prompt, in the language model's tokens. */
+  /** In the language model's tokens. */
   readonly captions: StageTwoBatch['texts'];
   /** A question about each image, in the Q-Former's tokens and in the language model's, with its answer. */
   readonly questions: Required<Pick<StageTwoBatch, 'question' | 'texts'>>;
 }
+
+/** Captions are asked for with and without words. */
+const CAPTION_PROMPTS = ['', 'a photo of'] as const;
 
 /** Shares of a batch. Answers take the longest to learn; pairs, which cost the most, were learned in the first stage. */
 const CAPTIONED = 1 / 2;
@@ -68,16 +71,14 @@ export async function trainJointly(run: BridgeRun & { readonly languageFolder: s
       loss: (params, batch) => jointLoss(params.bridge, config, model.withParams(params.language), batch),
       length: world.size,
       make: async (rows, random) => {
-        const [paired, captioned] = [PAIRED, CAPTIONED].map((share) => rows.slice(0, share * rows.length)) as [
-          number[],
-          number[],
-        ];
-        const captions = captioned.map((row) =>
-          captionTexts(pickOne(world.captions[row]!, random), 'caption', model.kind, random),
-        );
+        const first = (share: number): readonly number[] => rows.slice(0, share * rows.length);
+        const captions = first(CAPTIONED).map((row) => ({
+          prompt: pickOne(CAPTION_PROMPTS, random),
+          target: pickOne(world.captions[row]!, random),
+        }));
         const asked = rows.map((row) => pickOne(world.questions[row]!, random));
         return {
-          ...stageOnePairs(world, paired, random),
+          ...stageOnePairs(world, first(PAIRED), random),
           features: await readFeatures(world, rows),
           captions: model.batch(captions),
           questions: {

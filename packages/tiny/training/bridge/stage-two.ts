@@ -83,7 +83,7 @@ export function questionTokens(questions: readonly string[]) {
 }
 
 /** A caption as the task has it: whole, split in two for an encoder-decoder model, or after the prompt of fine-tuning. */
-export function captionTexts(caption: string, task: LanguageTask, kind: 'opt' | 't5', random: Random): PromptAndTarget {
+function captionTexts(caption: string, task: LanguageTask, kind: 'opt' | 't5', random: Random): PromptAndTarget {
   if (task === 'caption') return { prompt: 'a photo of', target: caption };
   if (kind === 'opt') return { prompt: '', target: caption };
   const { prefix, target } = splitPrefix(caption, random);
