@@ -1,66 +1,54 @@
 /**
- * One image through every stage, offline: `npm run demo`.
+ * Captions, answers and searches, offline: `npm run demo`.
  *
- * The two checkpoints are the fixtures of the test suite. They have the structure of the published ones, a few
- * hundred thousand parameters instead of billions, and random weights: what they write means nothing.
+ * The model is the small one that comes along, the images are scenes that it has never met. Beside the terminal's lines a page
+ * with the pictures is written: demo-output/report.html.
  */
 import '@tensorflow/tfjs-backend-wasm';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { withTensorScope } from '@blip2/core';
-import { decodeImage } from '@blip2/image/node';
-import { preprocess } from '@blip2/image';
 import * as tf from '@tensorflow/tfjs-core';
-import { answer, type Blip2, caption, loadBlip2, match } from 'blip2/node';
-
-const fixture = (path: string): string => fileURLToPath(new URL(`../testing/fixtures/models/${path}`, import.meta.url));
-const IMAGE = fixture('preprocessing/images/landscape.png');
-const QUESTION = 'what color is the ball?';
-const TEXTS = ['a cat is sitting on a wooden table', 'the blue ocean at night'];
+import { answer, caption, loadBlip2, search } from 'blip2/node';
+import { reportPage, type SeenScene } from './report.ts';
+import { imagePath, readScenes } from './scenes.ts';
+import { showStages } from './stages.ts';
 
 await tf.setBackend('wasm');
-console.log('blip2.js demo. The weights are random until trained ones ship: the path is real, the words are not.\n');
-await showCaptioning();
-await showMatching();
+const scenes = readScenes();
+const paths = scenes.map(imagePath);
+using model = await loadBlip2();
 
-async function showCaptioning(): Promise<void> {
-  using model = await loadBlip2(fixture('blip2-opt'));
-  await showStages(model);
-  const [written] = await caption(model, IMAGE, { maxNewTokens: 12 });
-  const [answered] = await answer(model, IMAGE, QUESTION);
-  row('caption', '5 beams', JSON.stringify(written!.text));
-  row('answer', JSON.stringify(QUESTION), JSON.stringify(answered!.text));
+console.log(`blip2.js: ${scenes.length} images that the small model has never seen\n\n${scenes[0]!.file} through every stage`);
+await showStages(model, paths[0]!);
+
+const captions = await caption(model, paths);
+const seen: SeenScene[] = [];
+for (const [index, scene] of scenes.entries()) {
+  const answers = await answer(
+    model,
+    paths[index]!,
+    scene.questions.map(({ text }) => text),
+  );
+  const [best] = await search(model, paths, scene.caption);
+  const answered = scene.questions.map((question, place) => ({ ...question, given: answers[place]!.text }));
+  const one = { scene, caption: captions[index]!.text, answers: answered, found: scenes[best!.index]!.file };
+  print(one);
+  seen.push(one);
 }
 
-async function showMatching(): Promise<void> {
-  using model = await loadBlip2(fixture('blip2-itm'));
-  const [scores] = await match(model, IMAGE, TEXTS);
-  for (const [index, { itm, itc }] of scores!.entries()) {
-    row('match', JSON.stringify(TEXTS[index]), `probability ${itm.toFixed(4)}, cosine ${itc.toFixed(4)}`);
+const questions = seen.flatMap(({ answers }) => answers);
+const right = questions.filter(({ given, answer: truth }) => given === truth).length;
+const found = seen.filter((one) => one.found === one.scene.file).length;
+const summary = `${right} of ${questions.length} answers are right, ${found} of ${seen.length} searches find their image first`;
+const page = fileURLToPath(new URL('../demo-output/report.html', import.meta.url));
+mkdirSync(new URL('../demo-output/', import.meta.url), { recursive: true });
+writeFileSync(page, reportPage(seen, summary));
+console.log(`\n${summary}\nThe pictures beside the words: demo-output/report.html`);
+
+function print({ scene, caption: written, answers, found: file }: SeenScene): void {
+  console.log(`\n${scene.file}  ${written}`);
+  for (const { text, given, answer: truth } of answers) {
+    console.log(`        ${text.padEnd(60)} ${given === truth ? `✓ ${given}` : `✗ ${given}, not ${truth}`}`);
   }
-}
-
-/** The stages one by one, as `caption` runs them. */
-async function showStages({ engine, imageProcessor, visionEncoder, qformer, languageModel }: Blip2): Promise<void> {
-  await withTensorScope(async (scope) => {
-    row('engine', 'every stage runs on', engine);
-    const image = await decodeImage(IMAGE);
-    row('image', 'landscape.png', `${image.width} × ${image.height} RGB`);
-    const pixels = scope.own(preprocess([image], imageProcessor));
-    row('preprocess', 'Pillow bicubic, normalised', shape(pixels));
-    const features = scope.own(await visionEncoder.encode(pixels));
-    row('vision encoder', `${visionEncoder.config.layers} layers`, shape(features));
-    const queries = scope.own(await qformer.encodeQueries(features));
-    row('Q-Former', `${qformer.config.queries} queries read the image`, shape(queries));
-    const prompt = scope.own(await qformer.projectToPrompt(queries));
-    row('projection', 'to the language model', shape(prompt));
-    row('language model', languageModel!.architecture, `vocabulary of ${languageModel!.tokenizer.vocabSize}`);
-  });
-}
-
-function shape(tensor: tf.Tensor): string {
-  return `[${tensor.shape.join(', ')}]`;
-}
-
-function row(stage: string, what: string, result: string): void {
-  console.log(`${stage.padEnd(16)}${what.padEnd(40)}${result}`);
+  console.log(`        search: ${scene.caption.padEnd(52)} ${file === scene.file ? '✓' : '✗'} ${file}`);
 }

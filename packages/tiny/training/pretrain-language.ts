@@ -29,18 +29,19 @@ import {
 import { type OptDocument, optDocument, t5Document } from './documents.ts';
 import { jsonBytes } from './file-bytes.ts';
 import { progressLog } from './progress-log.ts';
-import { optJson, t5Json } from './sizes.ts';
+import { OPT_SIZES, optJson, t5Json } from './sizes.ts';
 import { optFiles } from './tokenizers/opt-files.ts';
 import { t5Files } from './tokenizers/t5-files.ts';
 
 const BATCH = 64;
 const TEXTS = 200_000;
 
-/** Pre-trains one of the two language models on texts of the world, and writes it as a model of its own. */
-export async function pretrainLanguage(kind: 'opt' | 't5', folder: string, totalSteps: number): Promise<void> {
+/** Pre-trains one of the language models on texts of the world, and writes it as a model of its own. */
+export async function pretrainLanguage(size: keyof typeof OPT_SIZES | 't5', folder: string, totalSteps: number): Promise<void> {
+  const kind = size === 't5' ? 't5' : 'opt';
   const files = kind === 'opt' ? optFiles() : t5Files();
   const tokenizer = createTokenizer(files, { kind });
-  const json = kind === 'opt' ? optJson(tokenizer.vocabSize, tokenizer.tokenId('Ċ')!) : t5Json(tokenizer.vocabSize);
+  const json = size === 't5' ? t5Json(tokenizer.vocabSize) : optJson(tokenizer.vocabSize, tokenizer.tokenId('Ċ')!, size);
   const source =
     kind === 'opt'
       ? randomOptWeights(optConfigFromJson(json), { seed: 1, standardDeviation: 0.06 })

@@ -16,7 +16,12 @@ import {
   seededRandom,
 } from '@blip2/core';
 import { type Domain, drawScene, renderScene, type Scene } from '@blip2/datasets';
-import { describeVisionTransformer, visionTransformer, type VisionTransformerParams } from '@blip2/vision-encoder';
+import {
+  describeVisionTransformer,
+  visionTransformer,
+  type VisionTransformerConfig,
+  type VisionTransformerParams,
+} from '@blip2/vision-encoder';
 import {
   checkpointFolder,
   createTrainingStep,
@@ -63,11 +68,11 @@ interface Batch {
 }
 
 /** Pre-trains the image encoder: each patch tells what it shows. Its heads are dropped afterwards. */
-export async function pretrainVision(folder: string, totalSteps: number): Promise<void> {
-  const source = initialVision();
-  const vision = describeVisionTransformer(new WeightReader(source, 'vision encoder'), VISION);
-  const parameters = separateParameters<Params>({ vision, heads: describeHeads() } as Described<Params>);
-  const step = await createTrainingStep<Params, Batch>(visionLoss, {
+export async function pretrainVision(folder: string, totalSteps: number, size = VISION): Promise<void> {
+  const source = initialVision(size);
+  const vision = describeVisionTransformer(new WeightReader(source, 'vision encoder'), size);
+  const parameters = separateParameters<Params>({ vision, heads: describeHeads(size.width) } as Described<Params>);
+  const step = await createTrainingStep<Params, Batch>((params, batch) => visionLoss(params, size, batch), {
     parameters,
     example: makeBatch(Array.from({ length: BATCH }, (_, row) => row)) as never,
     clipNorm: 1,
@@ -94,10 +99,10 @@ export async function pretrainVision(folder: string, totalSteps: number): Promis
 }
 
 /** Drawn weights, but for positions: waves by row and column, so that neighbours can find each other from the first step. */
-function initialVision(): WeightSource {
-  const drawn = randomWeights((reader) => describeVisionTransformer(reader, VISION), { seed: 1, standardDeviation: 0.05 });
+function initialVision(size: VisionTransformerConfig): WeightSource {
+  const drawn = randomWeights((reader) => describeVisionTransformer(reader, size), { seed: 1, standardDeviation: 0.05 });
   const name = 'vision_model.embeddings.position_embedding';
-  const positions = weightFromValues(name, [1, 1 + PATCHES, VISION.width], wavePositions(GRID, VISION.width));
+  const positions = weightFromValues(name, [1, 1 + PATCHES, size.width], wavePositions(GRID, size.width));
   return { ...drawn, get: (each) => (each === name ? positions : drawn.get(each)) };
 }
 
@@ -115,13 +120,13 @@ function wavePositions(grid: number, width: number): Float32Array {
   return values;
 }
 
-function describeHeads(): Described<Params['heads']> {
+function describeHeads(width: number): Described<Params['heads']> {
   const random = seededRandom(7);
   const head = (classes: number) => ({
     weight: weightFromValues(
       'head',
-      [classes, VISION.width],
-      Float32Array.from({ length: classes * VISION.width }, () => 0.1 * (random() - 0.5)),
+      [classes, width],
+      Float32Array.from({ length: classes * width }, () => 0.1 * (random() - 0.5)),
     ),
     bias: weightFromValues('head', [classes], new Float32Array(classes)),
   });
@@ -133,10 +138,10 @@ function describeHeads(): Described<Params['heads']> {
   };
 }
 
-function visionLoss({ vision, heads }: Params, { images, classes, offsets, covered }: Batch) {
-  const tokens = visionTransformer(vision, VISION, images); // [batch, 1 + patches, width]
+function visionLoss({ vision, heads }: Params, size: VisionTransformerConfig, { images, classes, offsets, covered }: Batch) {
+  const tokens = visionTransformer(vision, size, images); // [batch, 1 + patches, width]
   const rows = (begin: number, count: number): Tensor2D =>
-    tf.reshape(tf.slice(tokens, [0, begin, 0], [-1, count, -1]), [-1, VISION.width]) as Tensor2D;
+    tf.reshape(tf.slice(tokens, [0, begin, 0], [-1, count, -1]), [-1, size.width]) as Tensor2D;
   const [whole, patches] = [rows(0, 1), rows(1, PATCHES)]; // [batch, width], [batch·patches, width]
   const metrics: Record<string, Scalar> = {};
   for (const [task, labels] of Object.entries(classes)) {

@@ -13,6 +13,16 @@ export const VISION: VisionTransformerConfig = {
   feedForwardWidth: 512,
 };
 
+/** A quarter of it, to see what the size of a frozen part is worth. */
+export const SMALL_VISION: VisionTransformerConfig = {
+  ...VISION,
+  width: 64,
+  layers: 2,
+  layersInCheckpoint: 2,
+  heads: 4,
+  feedForwardWidth: 256,
+};
+
 /** The Q-Former of stage 1, for a vocabulary of so many tokens, behind an image encoder. */
 export function qformerSize(vocabSize: number, vision: VisionTransformerConfig = VISION): QFormerConfig {
   return {
@@ -31,23 +41,25 @@ export function qformerSize(vocabSize: number, vision: VisionTransformerConfig =
   };
 }
 
+/** What differs between sizes of the decoder-only language model. */
+export const OPT_SIZES = {
+  opt: { hidden_size: 128, word_embed_proj_dim: 128, ffn_dim: 512, num_hidden_layers: 4, num_attention_heads: 8 },
+  'opt small': { hidden_size: 64, word_embed_proj_dim: 64, ffn_dim: 256, num_hidden_layers: 2, num_attention_heads: 4 },
+} as const;
+
 /** `config.json` of the decoder-only language model. */
-export function optJson(vocabSize: number, newlineId: number): Record<string, unknown> {
+export function optJson(vocabSize: number, newlineId: number, size: keyof typeof OPT_SIZES = 'opt'): Record<string, unknown> {
   return {
+    ...OPT_SIZES[size],
     architectures: ['OPTForCausalLM'],
     model_type: 'opt',
     activation_function: 'relu',
     bos_token_id: 2,
     do_layer_norm_before: true,
     eos_token_id: newlineId, // texts end with a line, as in BLIP-2
-    ffn_dim: 512,
-    hidden_size: 128,
     max_position_embeddings: 128,
-    num_attention_heads: 8,
-    num_hidden_layers: 4,
     pad_token_id: 1,
     vocab_size: vocabSize,
-    word_embed_proj_dim: 128,
   };
 }
 

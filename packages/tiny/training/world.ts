@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { openCheckpointFolder } from '@blip2/checkpoints/node';
 import { onnxEngine } from '@blip2/compiler/node';
-import { askScene, describeScene, type Domain, drawScene, renderScene, type SceneQuestion, sceneRandom } from '@blip2/datasets';
+import { askScene, describeScene, drawScene, renderScene, type SceneQuestion, sceneRandom } from '@blip2/datasets';
 import { createFeatureStore, type FeatureStore, imageEncoder, openFeatureStore, writeFeatures } from '@blip2/datasets/node';
 import { imageProcessorOfSize } from '@blip2/image';
 import { processCaption } from '@blip2/tokenizers';
@@ -34,16 +34,15 @@ const QUESTIONS = 8;
 export async function openWorld(
   visionFolder: string,
   storeFolder: string,
-  { seed, size, domain = 'in' }: { readonly seed: number; readonly size: number; readonly domain?: Domain },
+  { seed, size, vision = VISION }: { readonly seed: number; readonly size: number; readonly vision?: VisionTransformerConfig },
 ): Promise<World> {
   const scenes = Array.from({ length: size }, (_, index) => ({
     key: { seed, index },
-    scene: drawScene({ seed, index }, { domain }),
+    scene: drawScene({ seed, index }),
   }));
-  const folder = join(storeFolder, `${seed}-${domain}-${size}`);
-  const vision = VISION;
+  const folder = join(storeFolder, `${seed}-${size}`);
   const tokens = 1 + (vision.imageSize / vision.patchSize) ** 2;
-  const store = await createFeatureStore(folder, { tokens, width: vision.width, dtype: 'F16', identity: { seed, domain } });
+  const store = await createFeatureStore(folder, { tokens, width: vision.width, dtype: 'F16', identity: { seed } });
   const checkpoint = await openCheckpointFolder(visionFolder);
   const encoder = await createVisionEncoder(checkpoint.weights, vision, { engine: await onnxEngine({ cache: false }) });
   try {

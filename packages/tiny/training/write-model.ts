@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { openCheckpointFolder, writeWeights } from '@blip2/checkpoints/node';
 import { type Checkpoint, CLIP_MEAN, CLIP_STANDARD_DEVIATION, readCheckpointJson, renamedWeight, type Weight } from '@blip2/core';
 import { createTokenizer, TOKENIZER_FILES } from '@blip2/tokenizers';
+import type { VisionTransformerConfig } from '@blip2/vision-encoder';
 import { jsonBytes } from './file-bytes.ts';
 import { qformerSize, VISION } from './sizes.ts';
 import { bertFiles } from './tokenizers/bert-files.ts';
@@ -13,6 +14,8 @@ export interface ModelParts {
   readonly bridge: string;
   /** Absent in a model that matches. */
   readonly language?: string;
+  /** @default VISION */
+  readonly visionSize?: VisionTransformerConfig;
 }
 
 /** Writes a model in the Hub's layout, in half precision. */
@@ -28,7 +31,7 @@ export async function writeModel(folder: string, parts: ModelParts): Promise<voi
     await writeWeights(folder, weights, { dtype: 'F16', overwrite: true });
     const readsText = bridge.weights.get('embeddings.word_embeddings.weight') !== undefined;
     const textConfig = language && ((await readCheckpointJson(language, 'config.json')) as Record<string, unknown>);
-    writeFileSync(join(folder, 'config.json'), jsonBytes(configJson(textConfig, readsText)));
+    writeFileSync(join(folder, 'config.json'), jsonBytes(configJson(parts.visionSize ?? VISION, textConfig, readsText)));
     writeFileSync(join(folder, 'preprocessor_config.json'), jsonBytes(PREPROCESSOR));
     // The Q-Former's vocabulary has a name that no language model's files have.
     const files = readsText ? bertFiles() : {};
@@ -44,9 +47,13 @@ export async function writeModel(folder: string, parts: ModelParts): Promise<voi
   }
 }
 
-function configJson(textConfig: Record<string, unknown> | undefined, readsText: boolean): Record<string, unknown> {
+function configJson(
+  vision: VisionTransformerConfig,
+  textConfig: Record<string, unknown> | undefined,
+  readsText: boolean,
+): Record<string, unknown> {
   const { vocabSize } = createTokenizer(bertFiles(), { kind: 'bert' });
-  const qformer = qformerSize(vocabSize);
+  const qformer = qformerSize(vocabSize, vision);
   return {
     architectures: [textConfig === undefined ? 'Blip2ForImageTextRetrieval' : 'Blip2ForConditionalGeneration'],
     model_type: 'blip-2',
@@ -69,14 +76,14 @@ function configJson(textConfig: Record<string, unknown> | undefined, readsText: 
     use_decoder_only_language_model: textConfig?.['model_type'] !== 't5',
     vision_config: {
       model_type: 'blip_2_vision_model',
-      hidden_act: VISION.activation,
-      hidden_size: VISION.width,
-      image_size: VISION.imageSize,
-      intermediate_size: VISION.feedForwardWidth,
-      layer_norm_eps: VISION.normEpsilon,
-      num_attention_heads: VISION.heads,
-      num_hidden_layers: VISION.layers,
-      patch_size: VISION.patchSize,
+      hidden_act: vision.activation,
+      hidden_size: vision.width,
+      image_size: vision.imageSize,
+      intermediate_size: vision.feedForwardWidth,
+      layer_norm_eps: vision.normEpsilon,
+      num_attention_heads: vision.heads,
+      num_hidden_layers: vision.layers,
+      patch_size: vision.patchSize,
       qkv_bias: true,
     },
   };

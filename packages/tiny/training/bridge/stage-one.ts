@@ -24,7 +24,7 @@ const TOKENIZER = createTokenizer(bertFiles(), { kind: 'bert' });
 /** The first stage, or retrieval, which is the same with other weights to begin with. */
 export async function trainStageOne(run: BridgeRun, options: StageOneOptions = {}): Promise<void> {
   const { seed = 1, from, world } = run;
-  const config = qformerSize(TOKENIZER.vocabSize, world.vision);
+  const config = { ...qformerSize(TOKENIZER.vocabSize, world.vision), hasCaptionHead: options.captioning ?? true };
   const source = initialQFormer(config, { seed, standardDeviation: STANDARD_DEVIATION, from });
   await trainBridge<QFormerParams, StageOneBatch>(run, {
     name: 'stage 1',

@@ -3,26 +3,38 @@ import { type Blip2, embedImages, embedTexts } from 'blip2';
 import type { DatasetRecord } from '@blip2/datasets';
 import { evaluateRetrieval, rerankCandidates, rerankedScores, type RetrievalScores } from '@blip2/eval';
 import { preprocess } from '@blip2/image';
-import { contrastiveSimilarity } from '@blip2/qformer';
+import { contrastiveSimilarity, querySimilarity } from '@blip2/qformer';
 import { encodeBatch, processCaption } from '@blip2/tokenizers';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { inBatches } from './in-batches.ts';
 
-/** Scores of every image with every text, and how the matching head ranks the best again. */
+/** Recalls by the similarities of the contrastive heads alone, and after the matching head has ranked the best again. */
 export interface RetrievalResult {
   readonly contrast: RetrievalScores;
   readonly matching: RetrievalScores;
 }
 
-/** @param topK - How many of the best are ranked again: 128 in the paper. */
-export async function retrievalScores(model: Blip2, rows: readonly DatasetRecord[], topK = 16): Promise<RetrievalResult> {
+export interface RetrievalOptions {
+  /** How many of the best are ranked again: 128 in the paper. @default 16 */
+  readonly topK?: number;
+  /** Which queries speak for an image. @default 'max' */
+  readonly pooling?: 'max' | 'mean';
+}
+
+export async function retrievalScores(
+  model: Blip2,
+  rows: readonly DatasetRecord[],
+  { topK = 16, pooling = 'max' }: RetrievalOptions = {},
+): Promise<RetrievalResult> {
   const captions = rows.map((row) => row.captions!.map((text) => processCaption(text)));
   const texts = captions.flat();
   const textFeatures = await featuresOf(model, texts); // [texts, width]
   const imageToText = await inBatches(rows, async (some) => {
     const images = await embedImages(model, await Promise.all(some.map((row) => row.readImage()))); // [images, queries, width]
-    const similarities = contrastiveSimilarity(images, textFeatures); // [images, texts]
+    const similarities = tf.tidy(() =>
+      pooling === 'max' ? contrastiveSimilarity(images, textFeatures) : tf.mean(querySimilarity(images, textFeatures), 2),
+    ); // [images, texts]
     const numbers = (await similarities.data()) as Float32Array;
     tf.dispose([images, similarities]);
     return some.map((_, row) => numbers.slice(row * texts.length, (row + 1) * texts.length));
