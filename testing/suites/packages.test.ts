@@ -7,7 +7,7 @@ import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packageOf } from './imports.ts';
-import { pnpm, PUBLIC_PACKAGES, readManifest, ROOT, run, runOrThrow, type Manifest } from './workspace.ts';
+import { dataFolders, pnpm, PUBLIC_PACKAGES, readManifest, ROOT, run, runOrThrow, type Manifest } from './workspace.ts';
 
 /** Where the tarballs lie, and an empty project that installs them, far from the workspace. */
 const scratch = mkdtempSync(join(tmpdir(), 'blip2-packages-'));
@@ -34,7 +34,8 @@ describe.each(PUBLIC_PACKAGES)('the tarball of $name', ({ name, folder, manifest
 
   it('holds what is needed and nothing else', () => {
     const files = globSync('**/*', { cwd: unpacked }).filter((path) => !/^dist$/.test(path));
-    const outside = files.filter((path) => !path.startsWith('dist/') && !['CHANGELOG.md'].includes(path));
+    const folders = ['dist', ...dataFolders(folder)];
+    const outside = files.filter((path) => !folders.includes(path.split('/')[0]!) && path !== 'CHANGELOG.md');
     expect(outside.toSorted()).toEqual(['LICENSE', 'README.md', 'package.json']);
     expect(files.filter((path) => path.endsWith('.ts') && !path.endsWith('.d.ts'))).toEqual([]);
     expect(files.filter((path) => /test|fixture/.test(path))).toEqual([]);

@@ -3,7 +3,7 @@ import { isBuiltin } from 'node:module';
 import { join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { importsOf, packageOf, reachableImports, sourceFiles } from './imports.ts';
-import { PUBLIC_PACKAGES, readManifest, ROOT } from './workspace.ts';
+import { dataFolders, PUBLIC_PACKAGES, readManifest, ROOT } from './workspace.ts';
 
 /** docs/architecture.md as data: what each package may import of the others. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
@@ -16,6 +16,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   '@blip2/qformer': ['@blip2/core'],
   '@blip2/losses': ['@blip2/core'],
   '@blip2/eval': ['@blip2/core'],
+  '@blip2/tiny': [], // weights and where they lie
   '@blip2/datasets': ['@blip2/core', '@blip2/checkpoints', '@blip2/image'],
   '@blip2/llm-adapters': ['@blip2/core', '@blip2/tokenizers', '@blip2/generation'],
   // It knows tensors and ONNX Runtime, no model; no model knows it.
@@ -30,6 +31,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     '@blip2/qformer',
     '@blip2/llm-adapters',
     '@blip2/compiler',
+    '@blip2/tiny',
   ],
   '@blip2/training': [
     '@blip2/core',
@@ -127,7 +129,7 @@ describe.each(PUBLIC_PACKAGES)('$name', ({ name, folder, manifest }) => {
       type: 'module',
       sideEffects: false,
       engines: { node: '>=22' },
-      files: ['dist', 'README.md', 'CHANGELOG.md', 'LICENSE'],
+      files: ['dist', ...dataFolders(folder), 'README.md', 'CHANGELOG.md', 'LICENSE'],
     });
     expect(manifest.exports?.['./package.json']).toBe('./package.json');
     expect(readFileSync(join(folder, 'LICENSE'), 'utf8')).toBe(readFileSync(join(ROOT, 'LICENSE'), 'utf8'));

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { globSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -42,6 +42,11 @@ export const PUBLIC_PACKAGES: readonly PublicPackage[] = globSync('packages/*/pa
   .map((path) => join(ROOT, path, '..'))
   .map((folder) => ({ name: readManifest(folder).name, folder, manifest: readManifest(folder) }))
   .filter(({ manifest }) => manifest.private !== true);
+
+/** Folders of data that a package publishes beside its code. */
+export function dataFolders(folder: string): string[] {
+  return ['data', 'models'].filter((name) => existsSync(join(folder, name)));
+}
 
 /** What a command printed and how it ended. */
 export interface CommandResult {

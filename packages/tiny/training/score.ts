@@ -30,7 +30,12 @@ if (task === 'stage2' || task === 'question' || task === 'joint') {
 }
 if (task === 'stage2' || task === 'caption' || task === 'joint') {
   const rows = heldOut.captioned.slice(0, count);
-  const { texts, ...scores } = await captionScores(model, rows, task === 'stage2' ? '' : 'a photo of');
+  const prompt = task === 'stage2' ? '' : 'a photo of';
+  const { texts, ...scores } = await captionScores(model, rows, prompt);
   console.log('captions', scores);
+  for (const [domain, some] of Map.groupBy(heldOut.noCaps, (row) => row.domain)) {
+    const { texts: _, ...inDomain } = await captionScores(model, some.slice(0, count), prompt);
+    console.log(`NoCaps ${domain}`, inDomain);
+  }
   for (const [index, text] of texts.slice(0, 8).entries()) console.log(`${text} | ${rows[index]!.captions![0]!}`);
 }
