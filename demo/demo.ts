@@ -7,10 +7,11 @@
 import '@tensorflow/tfjs-backend-wasm';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { captionFits } from '@blip2/datasets';
 import * as tf from '@tensorflow/tfjs-core';
 import { answer, caption, loadBlip2, search } from 'blip2/node';
 import { reportPage, type SeenScene } from './report.ts';
-import { imagePath, readScenes } from './scenes.ts';
+import { imagePath, readScenes, sceneAt } from './scenes.ts';
 import { showStages } from './stages.ts';
 
 await tf.setBackend('wasm');
@@ -31,7 +32,9 @@ for (const [index, scene] of scenes.entries()) {
   );
   const [best] = await search(model, paths, scene.caption);
   const answered = scene.questions.map((question, place) => ({ ...question, given: answers[place]!.text }));
-  const one = { scene, caption: captions[index]!.text, answers: answered, found: scenes[best!.index]!.file };
+  const { text } = captions[index]!;
+  const isTrue = captionFits(sceneAt(index), text);
+  const one = { scene, caption: text, isTrue, answers: answered, found: scenes[best!.index]!.file };
   print(one);
   seen.push(one);
 }
@@ -39,14 +42,15 @@ for (const [index, scene] of scenes.entries()) {
 const questions = seen.flatMap(({ answers }) => answers);
 const right = questions.filter(({ given, answer: truth }) => given === truth).length;
 const found = seen.filter((one) => one.found === one.scene.file).length;
-const summary = `${right} of ${questions.length} answers are right, ${found} of ${seen.length} searches find their image first`;
+const truths = seen.filter(({ isTrue }) => isTrue).length;
+const summary = `${truths} of ${seen.length} captions are true to the last object, ${right} of ${questions.length} answers are right, ${found} of ${seen.length} searches find their image first`;
 const page = fileURLToPath(new URL('../demo-output/report.html', import.meta.url));
 mkdirSync(new URL('../demo-output/', import.meta.url), { recursive: true });
 writeFileSync(page, reportPage(seen, summary));
 console.log(`\n${summary}\nThe pictures beside the words: demo-output/report.html`);
 
-function print({ scene, caption: written, answers, found: file }: SeenScene): void {
-  console.log(`\n${scene.file}  ${written}`);
+function print({ scene, caption: written, isTrue, answers, found: file }: SeenScene): void {
+  console.log(`\n${scene.file}  ${isTrue ? '✓' : '✗'} ${written}`);
   for (const { text, given, answer: truth } of answers) {
     console.log(`        ${text.padEnd(60)} ${given === truth ? `✓ ${given}` : `✗ ${given}, not ${truth}`}`);
   }

@@ -5,6 +5,8 @@ import { type DemoScene, imagePath } from './scenes.ts';
 export interface SeenScene {
   readonly scene: DemoScene;
   readonly caption: string;
+  /** Whether the caption names every object and says nothing wrong. */
+  readonly isTrue: boolean;
   readonly answers: readonly { readonly text: string; readonly answer: string; readonly given: string }[];
   /** The image that a search for the scene's own caption finds first. */
   readonly found: string;
@@ -38,13 +40,13 @@ ${seen.map(card).join('\n')}
 `;
 }
 
-function card({ scene, caption, answers, found }: SeenScene): string {
+function card({ scene, caption, isTrue, answers, found }: SeenScene): string {
   const image = readFileSync(imagePath(scene)).toString('base64');
   const rows = answers.map(({ text, given, answer }) => row(text, given, given === answer ? undefined : answer));
   const searched = row(`search: ${scene.caption}`, found, found === scene.file ? undefined : scene.file);
   return `<article>
 <div><img src="data:image/png;base64,${image}" alt="${escape(scene.caption)}">${escape(scene.file)}</div>
-<div><h2>${escape(caption)}</h2><dl>${rows.join('')}${searched}</dl></div>
+<div><h2${isTrue ? '' : ' class="wrong"'}>${escape(caption)}</h2><dl>${rows.join('')}${searched}</dl></div>
 </article>`;
 }
 

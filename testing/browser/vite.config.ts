@@ -12,6 +12,7 @@ const FOLDERS = [
   'image',
   'llm-adapters',
   'qformer',
+  'tiny',
   'tokenizers',
   'vision-encoder',
 ];

@@ -1,8 +1,11 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { readGolden, TOLERANCE, type GoldenTensor } from '@blip2/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CaptioningResult, PageUnderTest, PlainTensor } from '../browser/src/main.ts';
 import { CHROMIUM, ChromiumPage } from './chromium-page.ts';
 import { channelsFirst, expectClose, goldenCases, plainList, PNG_IMAGES, rowsOf, untilEnd } from './golden-cases.ts';
+import { ROOT, runOrThrow } from './workspace.ts';
 
 let page: ChromiumPage;
 
@@ -121,6 +124,21 @@ describe.skipIf(CHROMIUM === undefined)('in Chromium, bundled by Vite', () => {
       );
       expect(leaked).toBe(0);
     });
+  });
+
+  it('loads the model that comes along where none is named, and writes as in Node', async () => {
+    const image = readFileSync(join(ROOT, 'demo/images/01.png'));
+    const script = `import '@tensorflow/tfjs-backend-wasm';
+      import * as tf from '@tensorflow/tfjs-core';
+      import { caption, loadBlip2 } from 'blip2/node';
+      await tf.setBackend('wasm');
+      using model = await loadBlip2();
+      console.log((await caption(model, '../../demo/images/01.png'))[0].text);`;
+    const inNode = runOrThrow('node', ['--input-type=module', '--eval', script], { cwd: join(ROOT, 'packages/blip2') });
+    await call('useBackend', 'wasm');
+    const { text, leaked } = await call('writeByDefault', [...image]);
+    expect(text).toBe(inNode.trim());
+    expect(leaked).toBe(0);
   });
 
   it('reads checkpoints by parts, not whole', () => {

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { match, loadBlip2, type Blip2, type EngineChoice, type Match } from 'blip2/browser';
+import { caption, match, loadBlip2, type Blip2, type EngineChoice, type Match } from 'blip2/browser';
 import { errorCode, type Generation, type GenerateOptions } from '@blip2/core';
 import { decodeImage, preprocess, type DecodeImageOptions } from '@blip2/image/browser';
 import { useBackend } from './backends.ts';
@@ -40,6 +40,8 @@ export interface PageUnderTest extends CompiledPage {
     texts: readonly string[],
     provider?: Provider,
   ): Promise<{ scores: Match[][]; leaked: number }>;
+  /** What the model that comes along writes about an image, given as the numbers of its file's bytes. */
+  writeByDefault(image: readonly number[]): Promise<{ text: string; leaked: number }>;
   failure(model: string): Promise<{ name: string; code: string | undefined; message: string; leaked: number }>;
 }
 
@@ -100,6 +102,16 @@ const page: PageUnderTest = {
       const model = await loadBlip2(folder, engineFor(provider));
       try {
         return { scores: await match(model, images, texts) };
+      } finally {
+        model.dispose();
+      }
+    }),
+  writeByDefault: (image) =>
+    countingTensors(async () => {
+      const model = await loadBlip2();
+      try {
+        const [written] = await caption(model, Uint8Array.from(image));
+        return { text: written!.text };
       } finally {
         model.dispose();
       }
