@@ -22,7 +22,7 @@ using model = await loadBlip2();
 console.log(`blip2.js: ${scenes.length} images that the small model has never seen\n\n${scenes[0]!.file} through every stage`);
 await showStages(model, paths[0]!);
 
-const captions = await caption(model, paths);
+const captions = await caption(model, paths, { prompt: 'a photo of' }); // the words that captions followed in training
 const seen: SeenScene[] = [];
 for (const [index, scene] of scenes.entries()) {
   const answers = await answer(

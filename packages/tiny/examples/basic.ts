@@ -11,7 +11,7 @@ import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 
 await tf.setBackend('wasm');
-const checkpoint = await openCheckpointFolder(fileURLToPath(tinyModelUrl('opt')));
+const checkpoint = await openCheckpointFolder(fileURLToPath(tinyModelUrl()));
 using visionEncoder = await loadVisionEncoder(checkpoint);
 using qformer = await loadQFormer(checkpoint);
 using languageModel = await loadLanguageModel(checkpoint);

@@ -61,18 +61,30 @@ export interface T5Document {
 export function t5Document(index: number): T5Document {
   const { captions, questions, random } = tellScene(index);
   const [first, second] = captions as [string, string];
+  // Half of the time words without order, some of them missing: to be read for what they say, as an image's prompt has to be.
+  const before = random() < 0.5 ? first : someWords(first, random);
   const draw = random();
-  if (draw < 0.1) return splitPrefixed(first, random);
-  if (draw < 0.2) return { prompt: `${first} a photo of`, target: second };
-  if (draw < 0.35) {
+  if (draw < 0.05) return splitPrefixed(first, random);
+  if (draw < 0.45) return { prompt: random() < 0.5 ? before : `${before} a photo of`, target: second };
+  if (draw < 0.6) {
     const { prompt, target } = splitPrefixed(second, random);
-    return { prompt: `${first} ${prompt}`, target };
+    return { prompt: `${before} ${prompt}`, target };
   }
   const [{ text, answer }, other] = questions as [SceneQuestion, SceneQuestion | undefined];
   const asked = `Question: ${text} Short answer:`;
-  if (draw < 0.6 || other === undefined) return { prompt: `${first} ${asked}`, target: answer };
+  if (draw < 0.8 || other === undefined) return { prompt: `${before} ${asked}`, target: answer };
   const told = [`Question: ${text} Answer: ${answer}`, `Question: ${other.text} Answer: ${other.answer}`];
   return { prompt: `${(random() < 0.5 ? told : told.toReversed()).join(' ')} ${asked}`, target: answer };
+}
+
+/** Most of a text's words, in any order. */
+function someWords(text: string, random: Random): string {
+  const kept = text.split(' ').filter(() => random() < 0.85);
+  return kept
+    .map((word) => ({ word, place: random() }))
+    .toSorted((a, b) => a.place - b.place)
+    .map(({ word }) => word)
+    .join(' ');
 }
 
 function splitPrefixed(caption: string, random: Random): T5Document {

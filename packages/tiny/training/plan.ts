@@ -8,13 +8,10 @@ export interface PlannedPart {
 export const PLAN: readonly PlannedPart[] = [
   { part: 'vision', steps: 4000 },
   { part: 'opt', steps: 1500 },
-  { part: 't5', steps: 2500 },
   { part: 'stage1', steps: 800 },
   { part: 'stage2-opt', steps: 600 },
-  { part: 'stage2-t5', steps: 600 },
   { part: 'joint-opt', steps: 2400 },
-  { part: 'joint-t5', steps: 2400 },
 ];
 
 /** The published models, by the language model that they have. */
-export const MODELS = ['opt', 't5'] as const;
+export const MODELS = ['opt'] as const;

@@ -42,7 +42,6 @@ beforeAll(async () => {
   const texts = ['red', 'a big blue box on grass', 'two dogs', 'green circle left'];
   const table = (rows: readonly object[]): string => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
   await writeFile(join(world, 'photos', 'captions.jsonl'), table(photos.map((image, i) => ({ image, caption: texts[i] }))));
-  await writeFile(join(world, 'photos', 'shuffled.jsonl'), table(photos.map((image) => ({ image, captions: texts }))));
 });
 
 afterAll(() => rm(world, { recursive: true, force: true }));
@@ -142,40 +141,6 @@ it('changes what trains and nothing else, and leaves no tensor behind', async ()
   ]);
   before.dispose();
   after.dispose();
-});
-
-it.each([
-  ['stage1', 'blip2-itm', 160],
-  ['caption', 'blip2-opt', 100],
-])('%s learns four pairs by heart, and cannot where pairs are shuffled', async (recipe, name, steps) => {
-  const last: Record<string, number>[] = [];
-  for (const table of ['captions', 'shuffled']) {
-    const given = {
-      recipe,
-      model: model(name),
-      data: join(world, 'photos', `${table}.jsonl`),
-      batchSize: 4,
-      steps,
-      dropout: 0,
-      logEvery: steps,
-      schedule: { peak: 1e-2, warmupSteps: 20, minimum: 0 },
-      optimizer: { weightDecay: 0, clipNorm: 1 },
-    };
-    const { last: report } = await run(given, { folder: join(folder, table) });
-    last.push({ loss: report!.loss, ...report!.metrics });
-  }
-  const [learnt, shuffled] = last as [Record<string, number>, Record<string, number>];
-  if (recipe === 'caption') {
-    // A language model with drawn weights cannot be prompted to say anything; it can be prompted to say the right thing rather.
-    expect(learnt['loss']).toBeLessThan(shuffled['loss']! - 0.8);
-    return;
-  }
-  // Floors: smoothed labels leave 0.3488 to the contrast of four, and 0.8995 to 321 words. Shuffled pairs leave ln 4, and H(1/3).
-  expect(learnt['contrast']).toBeLessThan(0.3488 + 0.01);
-  expect(learnt['matching']).toBeLessThan(0.01);
-  expect(learnt['captioning']).toBeLessThan(0.8995 + 0.1);
-  expect(shuffled['contrast']).toBeGreaterThan(1.3);
-  expect(shuffled['matching']).toBeGreaterThan(0.55);
 });
 
 it.each([

@@ -1,9 +1,0 @@
-/** As the list of `@blip2/tiny/opt`, of the model with the T5-style language model. */
-export const files: Readonly<Record<string, URL>> = {
-  'config.json': new URL('../models/t5/config.json', import.meta.url),
-  'model.safetensors': new URL('../models/t5/model.safetensors', import.meta.url),
-  'preprocessor_config.json': new URL('../models/t5/preprocessor_config.json', import.meta.url),
-  'tokenizer.json': new URL('../models/t5/tokenizer.json', import.meta.url),
-  'tokenizer_config.json': new URL('../models/t5/tokenizer_config.json', import.meta.url),
-  'vocab.txt': new URL('../models/t5/vocab.txt', import.meta.url),
-};
