@@ -31,24 +31,29 @@ function tellScene(index: number): ToldScene {
   };
 }
 
-/** A text of a decoder-only model: `text` is a document, which `before` stood before. */
+/** A text of a decoder-only model: a document that begins with a prompt, and what may stand before it. The target is learned. */
 export interface OptDocument {
-  readonly before?: string;
-  readonly text: string;
+  readonly before: string;
+  readonly prompt: string;
+  readonly target: string;
 }
 
 /** Text number `index` for a decoder-only model. */
 export function optDocument(index: number): OptDocument {
   const { captions, questions, random } = tellScene(index);
   const [first, second] = captions as [string, string];
-  const asked = questions.map(({ text, answer }) => `Question: ${text} Answer: ${answer}`);
+  const [asked, other] = questions as [SceneQuestion, SceneQuestion | undefined];
+  const question = { prompt: `Question: ${asked.text} Answer:`, target: asked.answer };
+  const caption = { prompt: random() < 0.5 ? '' : 'a photo of', target: second };
+  // Half of the time words without order, some of them missing: to be read for what they say, as an image's prompt has to be.
+  const before = random() < 0.5 ? first : someWords(first, random);
   const draw = random();
-  if (draw < 0.08) return { text: first };
-  if (draw < 0.12) return { text: `a photo of ${first}` };
-  if (draw < 0.4) return { before: first, text: random() < 0.5 ? second : `a photo of ${second}` };
-  if (draw < 0.65 || asked.length < 2) return { before: first, text: asked[0]! };
-  const told = random() < 0.5 ? asked : asked.toReversed();
-  return { before: told.slice(0, 2).join(' '), text: told[0]! };
+  if (draw < 0.06) return { before: '', ...caption };
+  if (draw < 0.1) return { before: '', ...question };
+  if (draw < 0.55) return { before, ...caption };
+  if (draw < 0.8 || other === undefined) return { before, ...question };
+  const told = [asked, other].map(({ text, answer }) => `Question: ${text} Answer: ${answer}`);
+  return { before: (random() < 0.5 ? told : told.toReversed()).join(' '), ...question };
 }
 
 /** A text of an encoder-decoder model. */

@@ -93,15 +93,23 @@ export async function pretrainLanguage(size: keyof typeof OPT_SIZES | 't5', fold
 
 const OPT_TOKENS = 72;
 
-/** Documents as OPT reads them: each begins with the begin token, and another one may stand before it. All of it is to be predicted. */
+/** Documents as OPT reads them: each begins with the begin token, and what stands before it is given, as an image's prompt will be. */
 function optDocuments(documents: readonly OptDocument[], tokenizer: Tokenizer, config: OptConfig): HostOptTexts {
-  const rows = documents.map(({ before = '', text }) => {
-    const ids = [...tokenizer.encode(before, { addSpecialTokens: false }), ...tokenizer.encode(text), config.endTokenIds[0]!];
-    return ids.slice(0, OPT_TOKENS);
+  const rows = documents.map(({ before, prompt, target }) => {
+    const given = [...tokenizer.encode(before, { addSpecialTokens: false }), ...tokenizer.encode(prompt)];
+    const learned = [
+      ...tokenizer.encode(prompt === '' ? target : ` ${target}`, { addSpecialTokens: false }),
+      config.endTokenIds[0]!,
+    ];
+    return { given: given.slice(0, OPT_TOKENS), learned };
   });
-  const padded = (padTokenId: number): HostTensor => {
-    const { ids } = tokenBatch(rows, { padTokenId, length: OPT_TOKENS });
+  const padded = (padTokenId: number, rowOf: (row: (typeof rows)[number]) => readonly number[]): HostTensor => {
+    const all = rows.map((row) => rowOf(row).slice(0, OPT_TOKENS));
+    const { ids } = tokenBatch(all, { padTokenId, length: OPT_TOKENS });
     return { shape: [rows.length, OPT_TOKENS], data: Int32Array.from(ids.flat()) };
   };
-  return { ids: padded(config.padTokenId), labels: padded(IGNORED_LABEL) };
+  return {
+    ids: padded(config.padTokenId, ({ given, learned }) => [...given, ...learned]),
+    labels: padded(IGNORED_LABEL, ({ given, learned }) => [...given.map(() => IGNORED_LABEL), ...learned]),
+  };
 }
