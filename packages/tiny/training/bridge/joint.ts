@@ -17,8 +17,8 @@ import { qformerSize } from '../sizes.ts';
 import { bertFiles } from '../tokenizers/bert-files.ts';
 import { readFeatures } from '../world.ts';
 import { openLanguageModel } from './language-model.ts';
-import { stageOnePairs } from './stage-one.ts';
-import { type BridgeAndLanguage, questionTexts, questionTokens, spreadFor } from './stage-two.ts';
+import { STANDARD_DEVIATION, stageOnePairs } from './stage-one.ts';
+import { type BridgeAndLanguage, questionTexts, questionTokens } from './stage-two.ts';
 import { type BridgeRun, pickOne, trainBridge } from './train-bridge.ts';
 
 /** One batch of images for all three tasks: questions are about all of them, captions and pairs are of the first. */
@@ -60,7 +60,7 @@ export async function trainJointly(run: BridgeRun & { readonly languageFolder: s
   const tokenizer = createTokenizer(bertFiles(), { kind: 'bert' });
   const model = await openLanguageModel(run.languageFolder);
   const config: QFormerConfig = { ...qformerSize(tokenizer.vocabSize, world.vision), promptWidth: model.width };
-  const source = initialQFormer(config, { seed, standardDeviation: spreadFor(model.kind), from });
+  const source = initialQFormer(config, { seed, standardDeviation: STANDARD_DEVIATION, from });
   const bridge = describeQFormer(new WeightReader(source, 'Q-Former'), config);
   const tree = { bridge, language: model.params } as Described<BridgeAndLanguage>;
   try {

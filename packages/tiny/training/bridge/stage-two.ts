@@ -40,7 +40,7 @@ export async function trainStageTwo(
     contrastiveWidth: undefined,
     promptWidth: model.width,
   };
-  const source = initialQFormer(config, { seed, standardDeviation: spreadFor(model.kind), from });
+  const source = initialQFormer(config, { seed, standardDeviation: STANDARD_DEVIATION, from });
   const bridge = describeQFormer(new WeightReader(source, 'Q-Former'), config);
   const tree = { bridge, language: model.params } as Described<BridgeAndLanguage>;
   // A row is an image, or one of its questions.
@@ -71,11 +71,6 @@ export async function trainStageTwo(
   } finally {
     model.checkpoint.dispose();
   }
-}
-
-/** Prompts begin about as large as embedded tokens, which T5 makes far larger than OPT: smaller ones it does not notice. */
-export function spreadFor(kind: 'opt' | 't5'): (name: string) => number {
-  return (name) => (kind === 't5' && name.startsWith('language_projection.') ? 0.9 : STANDARD_DEVIATION);
 }
 
 /** Questions as the queries read them. */

@@ -1,6 +1,7 @@
 import { type Blip2, caption } from 'blip2';
-import type { DatasetRecord } from '@blip2/datasets';
+import { captionFits, type DatasetRecord } from '@blip2/datasets';
 import { evaluateCaptions } from '@blip2/eval';
+import { sceneOf } from './held-out.ts';
 import { inBatches } from './in-batches.ts';
 import { writeWithoutImage } from './without-image.ts';
 
@@ -11,6 +12,8 @@ export interface CaptionScores {
   readonly human: number;
   /** What the language model writes without an image: the same about each. */
   readonly blind: number;
+  /** Share of the model's captions that name every object and say nothing wrong, in percent. */
+  readonly trueShare: number;
   readonly texts: readonly string[];
 }
 
@@ -29,6 +32,7 @@ export async function captionScores(model: Blip2, rows: readonly DatasetRecord[]
     model: cider(texts),
     human: cider(rows.map(({ captions }) => captions!.at(-1)!)),
     blind: cider(rows.map(() => blind!)),
+    trueShare: (100 * rows.filter((row, index) => captionFits(sceneOf(row), texts[index]!)).length) / rows.length,
     texts,
   };
 }

@@ -3,11 +3,14 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type DatasetRecord,
+  type Domain,
+  drawScene,
   type IndexedDataset,
   readCocoCaptions,
   readFlickr30kCaptions,
   readNoCaps,
   readVqa,
+  type Scene,
   writeShapesWorld,
 } from '@blip2/datasets/node';
 import type { VqaAnnotation } from '@blip2/eval';
@@ -55,6 +58,12 @@ export async function openHeldOut(folder: string): Promise<HeldOut> {
       }),
     ),
   };
+}
+
+/** The scene that a row's image shows: ids of images are those of scenes, from 1. */
+export function sceneOf({ imageId, domain = 'in-domain' }: DatasetRecord): Scene {
+  const key = { seed: SEEDS.validation, index: Number(imageId) - 1 };
+  return drawScene(key, { domain: domain.replace('-domain', '') as Domain });
 }
 
 function rowsOf(dataset: IndexedDataset): DatasetRecord[] {

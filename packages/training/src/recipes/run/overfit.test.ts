@@ -72,8 +72,8 @@ describe('four pairs are learned by heart, and shuffled ones are not', () => {
     expect(shuffled['matching']).toBeGreaterThan(0.55);
   });
 
-  it('stage 2, through a frozen language model', async () => {
-    const recipe = { recipe: 'stage2', languageModel: LANGUAGE_MODEL };
+  it.each(['stage2', 'caption'])('%s, through a frozen language model', async (name) => {
+    const recipe = { recipe: name, languageModel: LANGUAGE_MODEL };
     const learnt = await learn(recipe, 'captions', 300);
     const shuffled = await learn(recipe, 'captions-shuffled', 300);
     expect(learnt['loss']).toBeLessThan(0.25);
