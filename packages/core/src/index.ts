@@ -25,6 +25,7 @@ export * from './random.ts';
 export * from './shapes.ts';
 export * from './similarity.ts';
 export * from './stages.ts';
+export * from './tasks.ts';
 export * from './tensor-scope.ts';
 export * from './tokens.ts';
 export * from './weights.ts';
