@@ -24,7 +24,7 @@ const captions = Array.from({ length: CAPTIONS }, (_, index) => {
 });
 const batch = model.batch(captions.map((target) => ({ prompt: '', target })));
 const texts = Object.fromEntries(
-  Object.entries(batch).map(([name, { data, shape }]) => [name, tf.tensor(data, [...shape], 'int32')]),
+  Object.entries(batch).map(([name, { data, shape }]) => [name, tf.tensor(data as Int32Array, [...shape], 'int32')]),
 ) as unknown as StageTwoBatch['texts'];
 for (const spread of [0.1, 0.5, 3, 10]) {
   const prompts = tf.variable(tf.randomNormal([CAPTIONS, QUERIES, model.width], 0, spread, 'float32', 1));

@@ -68,7 +68,7 @@ interface Batch {
 }
 
 /** Pre-trains the image encoder: each patch tells what it shows. Its heads are dropped afterwards. */
-export async function pretrainVision(folder: string, totalSteps: number, size = VISION): Promise<void> {
+export async function pretrainVision(folder: string, totalSteps: number, size: VisionTransformerConfig = VISION): Promise<void> {
   const source = initialVision(size);
   const vision = describeVisionTransformer(new WeightReader(source, 'vision encoder'), size);
   const parameters = separateParameters<Params>({ vision, heads: describeHeads(size.width) } as Described<Params>);

@@ -11,17 +11,20 @@ import {
 } from '@blip2/datasets';
 
 /** What the image encoder is asked about each patch. Class 0 is the background. */
-export const PATCH_TASKS = {
+export const PATCH_TASKS: Readonly<Record<PatchTask, readonly string[]>> = {
   shape: [...KNOWN_SHAPES, ...UNSEEN_SHAPES],
   color: COLOR_NAMES,
   size: SIZES,
   texture: TEXTURES,
-} as const;
+};
 
-export type PatchTask = keyof typeof PATCH_TASKS;
+export type PatchTask = 'shape' | 'color' | 'size' | 'texture';
 
 /** And about the whole image, whose class token answers. */
-export const IMAGE_TASKS = { background: BACKGROUND_NAMES, objects: ['1', '2', '3', '4', '5'] } as const;
+export const IMAGE_TASKS: Readonly<Record<'background' | 'objects', readonly string[]>> = {
+  background: BACKGROUND_NAMES,
+  objects: ['1', '2', '3', '4', '5'],
+};
 
 /** Cells a side into which a patch is cut, to be told which of them an object covers. */
 export const CELLS = 8;

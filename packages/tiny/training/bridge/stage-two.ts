@@ -74,7 +74,7 @@ export async function trainStageTwo(
 }
 
 /** Questions as the queries read them. */
-export function questionTokens(questions: readonly string[]) {
+export function questionTokens(questions: readonly string[]): ReturnType<typeof qformerTexts> {
   return qformerTexts(
     TOKENIZER,
     questions.map((question) => processQuestion(question)),

@@ -27,7 +27,7 @@ export async function captionScores(model: Blip2, rows: readonly DatasetRecord[]
   const [blind] = await writeWithoutImage(model, [prompt], { beams: 5, maxNewTokens: 40 });
   const references = new Map(rows.map(({ captions }, index) => [index, captions!.slice(0, -1)]));
   const cider = (candidates: readonly string[]): number =>
-    evaluateCaptions({ references, candidates: new Map(candidates.entries()), metrics: ['CIDEr'] }).corpus.CIDEr!;
+    evaluateCaptions({ references, candidates: new Map(candidates.entries()) }).corpus.CIDEr;
   return {
     model: cider(texts),
     human: cider(rows.map(({ captions }) => captions!.at(-1)!)),
