@@ -1,8 +1,9 @@
 export { meteorSegment, nativeMeteor } from './meteor/native.ts';
 export type { MeteorSegment, NativeMeteorOptions } from './meteor/native.ts';
-export { parseParaphrases } from './meteor/matches.ts';
-export type { MeteorMatch, MeteorModule, MeteorTables, Paraphrases } from './meteor/matches.ts';
+export type { MeteorMatch, MeteorModule, MeteorTables } from './meteor/matches.ts';
 export { normalizeForMeteor } from './meteor/normalizer.ts';
+export { parseParaphrases } from './meteor/paraphrases.ts';
+export type { Paraphrases } from './meteor/paraphrases.ts';
 export { addMeteorStatistics, meteorScore } from './meteor/statistics.ts';
 export type { MeteorStatistics } from './meteor/statistics.ts';
 export type { SceneTuple } from './spice/graph.ts';

@@ -1,12 +1,10 @@
 import { synsetsOf } from '../word-tables.ts';
 import type { WordTables } from '../word-tables.ts';
+import { findParaphrases, type Paraphrases } from './paraphrases.ts';
 import { stemEnglish } from './stemmer.ts';
 
 /** What finds matches, in this order. */
 export type MeteorModule = 'exact' | 'stem' | 'synonym' | 'paraphrase';
-
-/** Phrases that mean alike, source and target, in the order of their file. */
-export type Paraphrases = readonly (readonly [source: string, target: string])[];
 
 /** What METEOR knows of a language beside its rules; the user's. */
 export interface MeteorTables extends WordTables {
@@ -38,8 +36,9 @@ export function findMatches(
   const areEqual = hypothesis.length === reference.length && hypothesis.every((word, index) => word === reference[index]);
   for (const [module, name] of modules.entries()) {
     if (areEqual && name !== 'exact') continue;
-    if (name === 'paraphrase') addParaphrases(matches, hypothesis, reference, module, tables.paraphrases ?? []);
-    else if (name === 'synonym') addSynonyms(matches, hypothesis, reference, module, tables);
+    if (name === 'paraphrase') {
+      if (tables.paraphrases) addParaphrases(matches, hypothesis, reference, module, tables.paraphrases);
+    } else if (name === 'synonym') addSynonyms(matches, hypothesis, reference, module, tables);
     else if (name === 'stem') addStems(matches, hypothesis, reference, module);
     else addWords(matches, hypothesis, reference, module, (one, other) => one === other);
   }
@@ -83,34 +82,7 @@ function addParaphrases(
   module: number,
   paraphrases: Paraphrases,
 ): void {
-  const entries = paraphrases
-    .map(([source, target]) => [source.split(' '), target.split(' ')] as const)
-    .toSorted(([a], [b]) => a.length - b.length);
-  for (const start of reference.keys())
-    for (const [source, target] of entries.filter(([one]) => isAt(reference, start, one)))
-      for (const other of hypothesis.keys())
-        if (isAt(hypothesis, other, target))
-          matches[start]!.push({ start, length: source.length, other, otherLength: target.length, module });
-  for (const other of hypothesis.keys())
-    for (const [source, target] of entries.filter(([one]) => isAt(hypothesis, other, one)))
-      for (const start of reference.keys())
-        if (isAt(reference, start, target))
-          matches[start]!.push({ start, length: target.length, other, otherLength: source.length, module });
-}
-
-function isAt(words: readonly string[], start: number, phrase: readonly string[]): boolean {
-  return start + phrase.length <= words.length && phrase.every((word, index) => words[start + index] === word);
-}
-
-/**
- * Reads METEOR's table of paraphrases, unpacked: groups of three lines, of which the first, a probability, is not used.
- *
- * @param text - The text in `data/paraphrase-en.gz`.
- */
-export function parseParaphrases(text: string): Paraphrases {
-  const lines = text.split(/\r?\n/);
-  return Array.from({ length: Math.floor(lines.length / 3) }, (_, index) => [
-    lines[3 * index + 1]!.trim(),
-    lines[3 * index + 2]!.trim(),
-  ]);
+  for (const place of findParaphrases(reference, hypothesis, paraphrases)) matches[place.start]!.push({ ...place, module });
+  for (const { start, length, other, otherLength } of findParaphrases(hypothesis, reference, paraphrases))
+    matches[other]!.push({ start: other, length: otherLength, other: start, otherLength: length, module });
 }

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { expectRelative, readMetrics } from '../__fixtures__/metrics.ts';
 import { parseWordTables } from '../word-tables.ts';
-import { parseParaphrases } from './matches.ts';
 import type { MeteorModule, MeteorTables } from './matches.ts';
 import { meteorSegment, nativeMeteor } from './native.ts';
 import { normalizeForMeteor } from './normalizer.ts';
+import { parseParaphrases } from './paraphrases.ts';
 import { stemEnglish } from './stemmer.ts';
 import * as tables from './tables.ts';
 
