@@ -4,6 +4,8 @@ const LIMITS = {
   'core/config': '7.1 kB',
   'core/errors': '0.8 kB',
   'core/index': '11.2 kB',
+  'core/json': '7.7 kB',
+  'core/node': '0.9 kB',
   'checkpoints/index': '25.9 kB',
   'checkpoints/node': '69.4 kB',
   'image/index': '17.6 kB',

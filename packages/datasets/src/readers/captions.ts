@@ -1,7 +1,8 @@
 import { DatasetError } from '@blip2/core';
+import { checkEntry, idField, type JsonEntry, placeOf, readJsonEntries, textField, textsField } from '@blip2/core/json';
+import { fileSource } from '@blip2/core/node';
 import * as z from 'zod/mini';
 import type { IndexedDataset } from '../records/record.ts';
-import { checkEntry, id, placeOf, readJsonEntries, text, texts } from './dataset-file.ts';
 import {
   cocoImage,
   cocoImageOfId,
@@ -11,24 +12,26 @@ import {
   sharingImages,
   visualGenomeImage,
 } from './image-identity.ts';
-import type { JsonEntry } from './json-entries.ts';
 import { type CaptionReaderOptions, CaptionTable, type ImageIdentity, type ReaderOptions } from './tables.ts';
 
 /** An entry of the lists that BLIP and LAVIS made of COCO, Flickr30K and Visual Genome: one caption in training, all else. */
-const listEntry = z.object({ image: text, caption: texts }, 'expected { image, caption }');
+const listEntry = z.object({ image: textField, caption: textsField }, 'expected { image, caption }');
 
 /** An image of Karpathy's files. */
 const karpathyImage = z.object({
-  filename: text,
-  filepath: z.optional(text),
+  filename: textField,
+  filepath: z.optional(textField),
   cocoid: z.optional(z.int('expected the number of an image')),
-  split: text,
-  sentences: z.array(z.object({ raw: text }, 'expected { raw }'), 'expected a list of { raw }'),
+  split: textField,
+  sentences: z.array(z.object({ raw: textField }, 'expected { raw }'), 'expected a list of { raw }'),
 });
 
-const cocoFileImage = z.object({ id, file_name: z.optional(text) }, 'expected { id, file_name }');
-const noCapsFileImage = z.object({ id, file_name: text, domain: z.optional(text) }, 'expected { id, file_name }');
-const annotation = z.object({ image_id: id, caption: text }, 'expected { image_id, caption }');
+const cocoFileImage = z.object({ id: idField, file_name: z.optional(textField) }, 'expected { id, file_name }');
+const noCapsFileImage = z.object(
+  { id: idField, file_name: textField, domain: z.optional(textField) },
+  'expected { id, file_name }',
+);
+const annotation = z.object({ image_id: idField, caption: textField }, 'expected { image_id, caption }');
 
 /** Captions before their images are known. */
 interface LooseCaption {
@@ -94,7 +97,7 @@ export async function readCocoCaptions(path: string, options: CaptionReaderOptio
     const image = name === undefined ? cocoImageOfId(Number(imageId), ['val2014', 'train2014']) : cocoImage(name, path, place);
     coco.images.set(imageId, image);
   };
-  await readJsonEntries(path, onEntry, { abortSignal: options.abortSignal, isWanted: isCaptionKey });
+  await readJsonEntries(fileSource(path), onEntry, { abortSignal: options.abortSignal, isWanted: isCaptionKey });
   coco.addTo(table, path);
   return table.dataset('coco captions', path, options);
 }
@@ -113,12 +116,12 @@ export async function readFlickr30kCaptions(path: string, options: CaptionReader
     if (entry.key === undefined) addListEntry(table, entry, path, identify);
     else addKarpathyImage(table, entry, path, flickrImage);
   };
-  await readJsonEntries(path, onEntry, { abortSignal: options.abortSignal, isWanted: (key) => key === 'images' });
+  await readJsonEntries(fileSource(path), onEntry, { abortSignal: options.abortSignal, isWanted: (key) => key === 'images' });
   return table.dataset('flickr30k captions', path, options);
 }
 
 const regions = z.object(
-  { id: z.int(), regions: z.array(z.object({ phrase: text }, 'expected { phrase }'), 'expected a list of regions') },
+  { id: z.int(), regions: z.array(z.object({ phrase: textField }, 'expected { phrase }'), 'expected a list of regions') },
   'expected { id, regions } or { image, caption }',
 );
 
@@ -143,11 +146,11 @@ export async function readVisualGenomeCaptions(
     const phrases = found.regions.map(({ phrase }) => phrase);
     return table.add(visualGenomeImage(`VG_100K/${found.id}.jpg`, path, place), phrases);
   };
-  await readJsonEntries(path, onEntry, { abortSignal: options.abortSignal });
+  await readJsonEntries(fileSource(path), onEntry, { abortSignal: options.abortSignal });
   return table.dataset('visual genome captions', path, options);
 }
 
-const noCapsListEntry = z.object({ image: text, img_id: id }, 'expected { image, img_id }');
+const noCapsListEntry = z.object({ image: textField, img_id: idField }, 'expected { image, img_id }');
 
 /**
  * NoCaps, a row for each image: `nocaps_val_4500_captions.json`, whose images have a `domain`, or a list of LAVIS, which has neither
@@ -173,7 +176,7 @@ export async function readNoCaps(path: string, options: ReaderOptions): Promise<
     coco.images.set(imageId, { ...noCapsImage(name, imageId, path, place), ...(domain === undefined ? {} : { domain }) });
     return undefined;
   };
-  await readJsonEntries(path, onEntry, { abortSignal: options.abortSignal, isWanted: isCaptionKey });
+  await readJsonEntries(fileSource(path), onEntry, { abortSignal: options.abortSignal, isWanted: isCaptionKey });
   coco.addTo(table, path);
   return table.dataset('nocaps', path, { ...options, rows: 'image' });
 }

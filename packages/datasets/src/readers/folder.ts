@@ -2,11 +2,12 @@ import { createReadStream } from 'node:fs';
 import { access, open } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { DatasetError } from '@blip2/core';
+import { checkEntry, textField } from '@blip2/core/json';
+import { fileProblem } from '@blip2/core/node';
 import { CsvError, type Info, parse } from 'csv-parse';
 import * as z from 'zod/mini';
 import { indexedDataset } from '../records/indexed-dataset.ts';
 import type { IndexedDataset, ReadOptions } from '../records/record.ts';
-import { checkEntry, fileProblem, text } from './dataset-file.ts';
 import { assertImageName, readImageFile } from './image-files.ts';
 import { type RecordTexts, textsOf } from './row-fields.ts';
 
@@ -23,7 +24,10 @@ export interface FolderReaderOptions extends ReadOptions {
 /** Looked for in a folder, in this order; the first two as Hugging Face calls them. */
 const TABLES = ['metadata.jsonl', 'metadata.csv', 'captions.jsonl', 'captions.csv', 'data.jsonl', 'data.csv'];
 
-const imageField = z.object({ image: z.nullish(text), file_name: z.nullish(text) }, 'expected an object with image or file_name');
+const imageField = z.object(
+  { image: z.nullish(textField), file_name: z.nullish(textField) },
+  'expected an object with image or file_name',
+);
 
 /** A line of a CSV file may have so many characters, as a guard against a quote that is never closed. */
 const LARGEST_CSV_ROW = 2 ** 24;

@@ -1,9 +1,10 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatasetError } from '@blip2/core';
+import { shortened } from '@blip2/core/json';
+import { fileProblem } from '@blip2/core/node';
 import { DEFAULT_MAX_BYTES } from '@blip2/image';
 import type { ReadOptions } from '../records/record.ts';
-import { fileProblem, shortened } from './dataset-file.ts';
 
 /**
  * Refuses names that could lead out of the folder of images: annotations are files from elsewhere.

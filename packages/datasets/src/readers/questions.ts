@@ -1,14 +1,14 @@
 import { DatasetError } from '@blip2/core';
+import { checkEntry, idField, type JsonEntry, placeOf, readJsonEntries, textField, textsField } from '@blip2/core/json';
+import { fileSource } from '@blip2/core/node';
 import * as z from 'zod/mini';
 import { type IndexedDataset, type Question, weightAnswers } from '../records/record.ts';
-import { checkEntry, id, placeOf, readJsonEntries, text, texts } from './dataset-file.ts';
 import { cocoImage, cocoImageOfId, gqaImage, type IdentifyImage, sharingImages, visualGenomeImage } from './image-identity.ts';
-import type { JsonEntry } from './json-entries.ts';
 import { type AskedImage, questionDataset, QuestionIds, type ReaderOptions } from './tables.ts';
 
 /** An entry of the lists that BLIP and LAVIS made of VQAv2, Visual Genome and GQA. Other fields are optional there and not read. */
 const listEntry = z.object(
-  { question_id: id, question: text, image: text, answer: z.optional(texts) },
+  { question_id: idField, question: textField, image: textField, answer: z.optional(textsField) },
   'expected { question_id, question, image }',
 );
 
@@ -25,11 +25,14 @@ export interface VisualGenomeQuestionOptions extends ReaderOptions {
 }
 
 const vqaQuestion = z.object(
-  { question_id: id, question: text, image_id: z.int('expected the number of an image') },
+  { question_id: idField, question: textField, image_id: z.int('expected the number of an image') },
   'expected { question_id, question, image_id }',
 );
 const vqaAnnotation = z.object(
-  { question_id: id, answers: z.array(z.object({ answer: text }, 'expected { answer }'), 'expected a list of { answer }') },
+  {
+    question_id: idField,
+    answers: z.array(z.object({ answer: textField }, 'expected { answer }'), 'expected a list of { answer }'),
+  },
   'expected { question_id, answers }',
 );
 
@@ -69,10 +72,13 @@ export async function readVqa(path: string, options: VqaReaderOptions): Promise<
       ids.add(questionId, path, place);
       loose.push({ imageId, question: { id: questionId, text: question }, place });
     } else {
-      subset = checkEntry(text, entry.value, path, placeOf(entry));
+      subset = checkEntry(textField, entry.value, path, placeOf(entry));
     }
   };
-  await readJsonEntries(path, onEntry, { abortSignal, isWanted: (key) => key === 'questions' || key === 'data_subtype' });
+  await readJsonEntries(fileSource(path), onEntry, {
+    abortSignal,
+    isWanted: (key) => key === 'questions' || key === 'data_subtype',
+  });
   // `test-dev2015` asks about images of `test2015`.
   const folders = subset === '' ? ['train2014', 'val2014', 'test2015'] : [subset.replace('-dev', '')];
   const split = /^(train|val|test)/.exec(subset)?.[0];
@@ -90,7 +96,7 @@ async function readVqaAnswers(path: string, abortSignal?: AbortSignal): Promise<
     const found = checkEntry(vqaAnnotation, entry.value, path, placeOf(entry));
     answers.set(found.question_id, weightAnswers(found.answers.map(({ answer }) => answer)));
   };
-  await readJsonEntries(path, onEntry, { abortSignal, isWanted: (key) => key === 'annotations' });
+  await readJsonEntries(fileSource(path), onEntry, { abortSignal, isWanted: (key) => key === 'annotations' });
   return answers;
 }
 
@@ -114,7 +120,7 @@ const visualGenomeEntry = z.object(
   {
     id: z.int('expected the number of an image'),
     qas: z.array(
-      z.object({ qa_id: id, question: text, answer: text }, 'expected { qa_id, question, answer }'),
+      z.object({ qa_id: idField, question: textField, answer: textField }, 'expected { qa_id, question, answer }'),
       'expected a list',
     ),
   },
@@ -150,11 +156,14 @@ export async function readVisualGenomeQuestions(path: string, options: VisualGen
       asked.push({ ...image, question: { id: questionId, text: question, answers: [{ answer, weight }] } });
     }
   };
-  await readJsonEntries(path, onEntry, { abortSignal });
+  await readJsonEntries(fileSource(path), onEntry, { abortSignal });
   return questionDataset('visual genome questions', path, asked, images);
 }
 
-const gqaQuestion = z.object({ question: text, imageId: text, answer: z.optional(text) }, 'expected { question, imageId }');
+const gqaQuestion = z.object(
+  { question: textField, imageId: textField, answer: z.optional(textField) },
+  'expected { question, imageId }',
+);
 
 /**
  * Questions of GQA, each with one answer of weight 1: the official files, which are objects keyed by question, or a list of LAVIS.
@@ -183,7 +192,7 @@ export async function readGqa(path: string | readonly string[], options: ReaderO
       const answers = answer === undefined ? {} : { answers: [{ answer, weight: 1 }] };
       asked.push({ ...identify(`${imageId}.jpg`, file, place), question: { id: entry.key, text: question, ...answers } });
     };
-    await readJsonEntries(file, onEntry, { abortSignal: options.abortSignal });
+    await readJsonEntries(fileSource(file), onEntry, { abortSignal: options.abortSignal });
   }
   return questionDataset('gqa', paths.join(', '), asked, options.images);
 }

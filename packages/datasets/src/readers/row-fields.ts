@@ -1,19 +1,19 @@
 import { DatasetError } from '@blip2/core';
+import { checkEntry, idField, shortened, textField, textsField } from '@blip2/core/json';
 import * as z from 'zod/mini';
 import { type DatasetRecord, type Question, weightAnswers } from '../records/record.ts';
-import { checkEntry, id, shortened, text, texts } from './dataset-file.ts';
 
 /** What a row of a table, or the JSON beside an image of a shard, may say of the image. Other fields are not read. */
 const rowFields = z.object(
   {
-    caption: z.nullish(texts),
-    captions: z.nullish(texts),
-    text: z.nullish(texts),
-    question: z.nullish(text),
-    question_id: z.nullish(id),
-    answer: z.nullish(texts),
-    answers: z.nullish(texts),
-    split: z.nullish(text),
+    caption: z.nullish(textsField),
+    captions: z.nullish(textsField),
+    text: z.nullish(textsField),
+    question: z.nullish(textField),
+    question_id: z.nullish(idField),
+    answer: z.nullish(textsField),
+    answers: z.nullish(textsField),
+    split: z.nullish(textField),
   },
   'expected an object',
 );

@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { DatasetError } from '@blip2/core';
+import { fileProblem } from '@blip2/core/node';
 import { DEFAULT_MAX_BYTES } from '@blip2/image';
-import { fileProblem } from '../readers/dataset-file.ts';
 import { textsOf } from '../readers/row-fields.ts';
 import type { DatasetRecord, ReadOptions, RowOrProblem } from '../records/record.ts';
 import type { RecordStream } from '../streams/record-stream.ts';

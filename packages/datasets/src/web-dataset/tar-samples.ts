@@ -2,8 +2,8 @@ import { open } from 'node:fs/promises';
 import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { DatasetError } from '@blip2/core';
+import { fileProblem } from '@blip2/core/node';
 import { createTarDecoder, type ParsedTarEntry } from 'modern-tar';
-import { fileProblem } from '../readers/dataset-file.ts';
 
 /** Members with one name up to the first dot: `00012.jpg`, `00012.txt`, `00012.json`. */
 export interface Sample {

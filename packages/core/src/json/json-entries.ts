@@ -8,7 +8,15 @@ export interface JsonEntry {
 }
 
 /** What is wrong with a text of JSON, in words that follow the file's name. */
-export class JsonProblem extends Error {}
+export class JsonProblem extends Error {
+  /** What was expected, and what to do. */
+  readonly cure: string;
+
+  constructor(message: string, { cure, cause }: { readonly cure?: string; readonly cause?: unknown } = {}) {
+    super(message, { cause });
+    this.cure = cure ?? 'Expected complete JSON. Download or copy it again.';
+  }
+}
 
 /** An entry may have so many bytes; those of the known data sets have some thousands. */
 const LARGEST_ENTRY = 64 * 2 ** 20;
@@ -17,6 +25,13 @@ const DECODER = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 const [QUOTE, BACKSLASH, COLON, COMMA] = [0x22, 0x5c, 0x3a, 0x2c];
 const [BRACE, BRACE_END, BRACKET, BRACKET_END] = [0x7b, 0x7d, 0x5b, 0x5d];
+/** Braces and brackets differ in this bit alone. */
+const SHAPE_BIT = 0x20;
+
+/** A byte order mark in UTF-8. It says nothing, and many editors write one. */
+const MARK = [0xef, 0xbb, 0xbf];
+/** Begins one in UTF-16, which no UTF-8 begins with. */
+const UTF_16 = [0xff, 0xfe];
 
 /** What is expected at the depth of entries. */
 type State = 'begin' | 'key' | 'value' | 'after list' | 'end';
@@ -39,6 +54,8 @@ export class JsonEntryScanner {
   #index: number | undefined;
   #inString = false;
   #escaped = false;
+  /** Bytes of a byte order mark that have come; -1 when there is none, or no more. */
+  #mark = 0;
   /** Nothing but white space has come since the last comma, colon or opening bracket. */
   #blank = true;
   /** The last of these was a comma, so that something has to come. */
@@ -58,23 +75,22 @@ export class JsonEntryScanner {
 
   /** @throws {JsonProblem} when the text is broken. */
   push(piece: Uint8Array): void {
-    let from = 0;
-    for (let at = 0; at < piece.length; at++) {
+    let at = this.#mark < 0 ? 0 : this.#skipMark(piece);
+    let from = at;
+    while (at < piece.length) {
+      if (this.#inString || this.#depth > this.#entryDepth) {
+        at = this.#skipInside(piece, at);
+        continue;
+      }
       const byte = piece[at]!;
-      if (this.#inString) {
-        if (this.#escaped) this.#escaped = false;
-        else if (byte === BACKSLASH) this.#escaped = true;
-        else if (byte === QUOTE) this.#inString = false;
-      } else if (byte === QUOTE && this.#entryDepth > 0) {
+      if (byte === QUOTE && this.#entryDepth > 0) {
         this.#assertExpected(byte);
         this.#inString = true;
         this.#blank = false;
-      } else if (this.#depth > this.#entryDepth) {
-        if (byte === BRACE || byte === BRACKET) this.#depth++;
-        else if (byte === BRACE_END || byte === BRACKET_END) this.#depth--;
       } else if (!isSpace(byte) && this.#meet(byte, piece, from, at)) {
         from = at + 1;
       }
+      at++;
     }
     if (this.#state === 'key' || this.#state === 'value') this.#keep(piece.subarray(from));
   }
@@ -83,6 +99,41 @@ export class JsonEntryScanner {
   end(): void {
     if (this.#state === 'begin') throw new JsonProblem('is empty');
     if (this.#state !== 'end') throw new JsonProblem(`ends in the middle (${this.#place()})`);
+  }
+
+  /** The inside of a text or of an entry's brackets, as far as the piece goes. @returns the place after it. */
+  #skipInside(piece: Uint8Array, from: number): number {
+    let [depth, inString, escaped] = [this.#depth, this.#inString, this.#escaped];
+    let at = from;
+    do {
+      const byte = piece[at]!;
+      if (inString) {
+        if (escaped) escaped = false;
+        else if (byte === BACKSLASH) escaped = true;
+        else if (byte === QUOTE) inString = false;
+      } else if (byte === QUOTE) inString = true;
+      else if ((byte | SHAPE_BIT) === BRACE) depth++;
+      else if ((byte | SHAPE_BIT) === BRACE_END) depth--;
+      at++;
+    } while (at < piece.length && (inString || depth > this.#entryDepth));
+    [this.#depth, this.#inString, this.#escaped] = [depth, inString, escaped];
+    return at;
+  }
+
+  /** A byte order mark, which may come in several pieces. @returns the place after it. */
+  #skipMark(piece: Uint8Array): number {
+    if (this.#mark === 0 && UTF_16.includes(piece[0]!)) throw notUtf8('at its beginning');
+    let at = 0;
+    while (at < piece.length && this.#mark >= 0 && this.#mark < MARK.length) {
+      if (piece[at] !== MARK[this.#mark]) {
+        if (this.#mark > 0) throw notUtf8('at its beginning');
+        break;
+      }
+      this.#mark++;
+      at++;
+    }
+    if (at < piece.length || this.#mark === MARK.length) this.#mark = -1;
+    return at;
   }
 
   /** A byte at the depth of entries. @returns whether a new key or entry begins after it. */
@@ -154,10 +205,16 @@ export class JsonEntryScanner {
   #parse(bytes: Uint8Array, isKey: boolean): unknown {
     const whole = this.#earlier.length === 0 ? bytes : concatenate([...this.#earlier, bytes]);
     let value: unknown;
+    let text: string;
     try {
-      value = JSON.parse(DECODER.decode(whole));
+      text = DECODER.decode(whole);
     } catch (cause) {
-      throw this.#broken(cause);
+      throw notUtf8(this.#place(), cause);
+    }
+    try {
+      value = JSON.parse(text);
+    } catch (cause) {
+      throw this.#broken(cause, notANumber(text));
     }
     if (isKey && typeof value !== 'string') throw this.#broken();
     return value;
@@ -169,7 +226,7 @@ export class JsonEntryScanner {
     if (this.#earlierBytes > LARGEST_ENTRY) {
       throw new JsonProblem(`has more than ${LARGEST_ENTRY / 2 ** 20} MiB in one place (${this.#place()})`);
     }
-    this.#earlier.push(bytes);
+    this.#earlier.push(new Uint8Array(bytes)); // a copy: a source may fill the same piece again
   }
 
   /** Refuses what can stand neither before the text, after it, nor after one of its lists. */
@@ -179,14 +236,26 @@ export class JsonEntryScanner {
     if (this.#state === 'after list' && byte !== COMMA && byte !== BRACE_END) throw this.#broken();
   }
 
-  #broken(cause?: unknown): JsonProblem {
-    return new JsonProblem(`is broken JSON (${this.#place()})`, { cause });
+  #broken(cause?: unknown, word?: string): JsonProblem {
+    if (word === undefined) return new JsonProblem(`is broken JSON (${this.#place()})`, { cause });
+    const cure =
+      'Expected a number, a text or null. Correct the program that wrote it: Python writes such words unless it is told not to.';
+    return new JsonProblem(`has ${word}, which JSON does not know (${this.#place()})`, { cure, cause });
   }
 
   #place(): string {
     const list = this.#key === undefined ? '' : ` of '${this.#key}'`;
     return this.#index === undefined ? `after '${this.#key ?? '{'}'` : `entry ${this.#index}${list}`;
   }
+}
+
+function notUtf8(place: string, cause?: unknown): JsonProblem {
+  return new JsonProblem(`is not UTF-8 (${place})`, { cure: 'Expected JSON in UTF-8. Save it in that encoding.', cause });
+}
+
+/** The word that stands for a number that is none, outside of texts. */
+function notANumber(text: string): string | undefined {
+  return /-?Infinity|NaN/.exec(text.replaceAll(/"(?:[^"\\]|\\.)*"/gs, '""'))?.[0];
 }
 
 function isSpace(byte: number): boolean {

@@ -75,7 +75,22 @@ it('passes over values that are not wanted without reading them', () => {
 });
 
 it('says what is wrong and where', () => {
-  const texts = ['', '5', '{"a": [1, 2', '{"a"', '[1, x]', '{"a": [1, 2 3]}', '[] 5', '[1}', '{"a": 1,}', '"a"', '{"a": [} ]}'];
+  const texts = [
+    '[1, {"a": [NaN]}]',
+    '{"a": {"b": ["NaN", -Infinity]}}',
+    '["NaN", nul]',
+    '',
+    '5',
+    '{"a": [1, 2',
+    '{"a"',
+    '[1, x]',
+    '{"a": [1, 2 3]}',
+    '[] 5',
+    '[1}',
+    '{"a": 1,}',
+    '"a"',
+    '{"a": [} ]}',
+  ];
   const messages = texts.map((text) => {
     try {
       scan(text);
@@ -86,6 +101,9 @@ it('says what is wrong and where', () => {
   });
   expect(messages).toMatchInlineSnapshot(`
     [
+      "[1, {"a": [NaN]}] has NaN, which JSON does not know (entry 1)",
+      "{"a": {"b": ["NaN", -Infinity]}} has -Infinity, which JSON does not know (after 'a')",
+      "["NaN", nul] is broken JSON (entry 1)",
       " is empty",
       "5 is no JSON list or object",
       "{"a": [1, 2 ends in the middle (entry 1 of 'a')",
@@ -101,9 +119,27 @@ it('says what is wrong and where', () => {
   `);
 });
 
+it('passes over a byte order mark, in however many pieces it comes', () => {
+  for (const pieceBytes of [1, 2, 3, 4, 100]) expect(scan('\ufeff[1, "\ufeff2"]', pieceBytes)).toEqual(naive('[1, "\ufeff2"]'));
+  expect(() => scan('\ufeff', 1)).toThrow('is empty');
+});
+
+it('does not read a piece again that was filled anew', () => {
+  const entries: unknown[] = [];
+  const scanner = new JsonEntryScanner(({ value }) => entries.push(value));
+  const piece = new Uint8Array(1);
+  for (const byte of new TextEncoder().encode('["abc", {"d": 12}]')) {
+    piece[0] = byte;
+    scanner.push(piece);
+  }
+  expect(entries).toEqual(['abc', { d: 12 }]);
+});
+
 it('refuses bytes that are not UTF-8, and an entry without end', () => {
   const scanner = new JsonEntryScanner(() => undefined);
-  expect(() => scanner.push(Uint8Array.of(0x5b, 0x22, 0xc3, 0x28, 0x22, 0x5d))).toThrow('is broken JSON (entry 0)');
+  expect(() => scanner.push(Uint8Array.of(0x5b, 0x22, 0xc3, 0x28, 0x22, 0x5d))).toThrow('is not UTF-8 (entry 0)');
+  for (const bytes of [Uint8Array.of(0xff, 0xfe, 0x5b, 0), Uint8Array.of(0xef, 0x5b, 0x5d)])
+    expect(() => new JsonEntryScanner(() => undefined).push(bytes)).toThrow('is not UTF-8 (at its beginning)');
   const endless = new JsonEntryScanner(() => undefined);
   const piece = new Uint8Array(2 ** 22).fill(0x61);
   endless.push(new TextEncoder().encode('{"a": ["'));

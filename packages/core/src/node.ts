@@ -1,0 +1,1 @@
+export { fileProblem, fileSource } from './node/file-source.ts';
