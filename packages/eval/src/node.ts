@@ -1,5 +1,5 @@
-export { evaluateCaptionsWithJava } from './node/evaluate.ts';
-export type { FullCaptionEvaluation } from './node/evaluate.ts';
+export { evaluateAllCaptionMetrics } from './node/evaluate.ts';
+export type { FullCaptionEvaluation, MeteorScores, MeteorSource } from './node/evaluate.ts';
 export { JavaScorerError } from './node/java.ts';
 export type { JavaOptions, JavaScorerName } from './node/java.ts';
 export { meteor } from './node/meteor.ts';
@@ -7,3 +7,7 @@ export type { MeteorOptions } from './node/meteor.ts';
 export { spice } from './node/spice.ts';
 export type { SpiceScores } from './node/spice.ts';
 export type { SpiceCategories, SpiceScore } from './spice/scores.ts';
+export { openJournal } from './node/journal.ts';
+export type { FileJournal } from './node/journal.ts';
+export { readMeteorTables } from './node/meteor-tables.ts';
+export type { MeteorData } from './node/meteor-tables.ts';

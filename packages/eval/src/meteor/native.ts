@@ -70,6 +70,15 @@ export function meteorSegment(
   return best;
 }
 
+/** All words that METEOR sees in captions: what tables have to know. */
+export function meteorWords(captions: readonly TokenizedCaptions[]): Set<string> {
+  return new Set(
+    captions.flatMap(({ candidate, references }) =>
+      [candidate, ...references].flatMap((text) => wordsOf(normalizeForMeteor(text))),
+    ),
+  );
+}
+
 function wordsOf(text: string): string[] {
   return text.split(/[ \t\n\v\f\r]+/).filter((word) => word !== '');
 }

@@ -1,10 +1,12 @@
-import { realpathSync, rmSync } from 'node:fs';
+import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { expectRelative, readMetrics } from '../__fixtures__/metrics.ts';
 import { standIn } from '../__fixtures__/stand-in.ts';
 import type { Recording, StandIn } from '../__fixtures__/stand-in.ts';
-import { evaluateCaptionsWithJava } from './evaluate.ts';
+import { evaluateAllCaptionMetrics } from './evaluate.ts';
 import { JavaScorerError } from './java.ts';
 import { addMeteorStatistics, meteorScore } from '../meteor/statistics.ts';
 import { meteor, meteorRequest } from './meteor.ts';
@@ -221,9 +223,12 @@ describe('all metrics', () => {
   };
 
   it('those that cannot be computed are reported, the others are there', async () => {
-    const { corpus, meteor: none, spice: neither, unavailable } = await evaluateCaptionsWithJava(input);
+    const { corpus, meteor: simple, spice: none, unavailable } = await evaluateAllCaptionMetrics(input);
     expect(corpus.CIDEr).toBeGreaterThan(0);
-    expect([none, neither]).toEqual([undefined, undefined]);
+    expect(none).toBeUndefined();
+    expect(simple!.name).toBe('METEOR_exact_stem'); // needs no data, and says that it is something else
+    expect(simple!.corpus).toBeGreaterThan(0);
+    expect(simple!.corpus).toBeLessThan(captions.corpus.METEOR_exact_stem_synonym);
     expect([...unavailable].map(([name, { message }]) => `${name} → ${message}`).join('\n')).toMatchInlineSnapshot(`
       "METEOR → METEOR: no jar is given, expected the path of one. Pass jar, or set the environment variable METEOR_JAR.
       SPICE → SPICE: no jar is given, expected the path of one. Pass jar, or set the environment variable SPICE_JAR."
@@ -231,17 +236,48 @@ describe('all metrics', () => {
   });
 
   it('fails when a metric is required', async () => {
-    await expect(evaluateCaptionsWithJava({ ...input, required: ['SPICE'] })).rejects.toThrow(JavaScorerError);
+    await expect(evaluateAllCaptionMetrics({ ...input, required: ['SPICE'] })).rejects.toThrow(JavaScorerError);
   });
 
   it('has METEOR by image', async () => {
     const { folder, java } = make({ answers: recorded }, METEOR_FILES);
-    const { meteor: scores } = await evaluateCaptionsWithJava({
+    const { meteor: scores } = await evaluateAllCaptionMetrics({
       ...input,
       meteor: { jar: join(folder, 'meteor-1.5.jar'), java },
       required: ['METEOR'],
     });
+    expect(scores!.name).toBe('METEOR');
     expectRelative([scores!.corpus], [captions.corpus.METEOR_exact_stem_synonym]);
     expect([...scores!.perImage.keys()]).toEqual(captions.images.map(({ image_id }) => image_id));
+  });
+
+  it('has METEOR without Java where its data are', async () => {
+    const golden = readMetrics('meteor.json');
+    const { synsets, exceptions, paraphrases } = golden.tinyResources;
+    const pairs = (table: Record<string, unknown[]>): string =>
+      Object.entries(table)
+        .map(([word, values]) => `${word}\n${values.join(' ')}\n`)
+        .join('');
+    const data = mkdtempSync(join(tmpdir(), 'eval-meteor-'));
+    writeFileSync(join(data, 'english.synsets'), pairs(synsets));
+    writeFileSync(join(data, 'english.exceptions'), pairs(exceptions));
+    const segments = golden.segments as { hypothesis: string; references: string[] }[];
+    const some = {
+      references: new Map(segments.map(({ references }, index) => [index, references])),
+      candidates: new Map(segments.map(({ hypothesis }, index) => [index, hypothesis])),
+      tokenize: (texts: readonly string[]) => [...texts],
+      metrics: ['METEOR'] as const,
+      meteor: { data },
+    };
+    const three = await evaluateAllCaptionMetrics(some);
+    expect(three.meteor!.name).toBe('METEOR_exact_stem_synonym');
+    expect(three.unavailable.size).toBe(0);
+    writeFileSync(join(data, 'paraphrase-en.gz'), gzipSync(paraphrases.map((one: unknown[]) => `${one.join('\n')}\n`).join('')));
+    const all = await evaluateAllCaptionMetrics(some);
+    expect(all.meteor!.name).toBe('METEOR');
+    expectRelative([all.meteor!.corpus], [golden.final['Final score']]);
+    writeFileSync(join(data, 'paraphrase-en.gz'), 'not gzip');
+    await expect(evaluateAllCaptionMetrics(some)).rejects.toThrow(/paraphrase-en.gz: cannot be unpacked/);
+    await expect(evaluateAllCaptionMetrics({ ...some, meteor: { data: join(data, 'nowhere') } })).rejects.toThrow(/is not there/);
   });
 });
