@@ -48,7 +48,7 @@ export const ANSWER_DEFAULTS: Readonly<Record<LanguageModel['architecture'], Ans
 /**
  * Answers questions about images.
  *
- * @param images - One image, or as many as there are questions.
+ * @param images - One image, or as many as there are questions; one that comes several times is looked at once.
  * @param questions - One question, or several; a single image is asked all of them.
  * @returns one answer a question, in the order given.
  * @throws {InputError} when a question is empty or the numbers of images and questions do not fit.
@@ -76,15 +76,18 @@ export async function answer(
   const { template, normalizeQuestion = true, ...settings } = { ...defaults, ...options, ...samplingWithoutBeams(options) };
   const texts = asked.map((question) => questionText(question, normalizeQuestion));
   const prompts = texts.map((text) => questionPrompt(text, template));
-  const pixels = await readImages(model, images, options);
-  if (pixels.length !== 1 && pixels.length !== asked.length) {
+  const sources = asList(images);
+  if (sources.length !== 1 && sources.length !== asked.length) {
     throw new InputError(
-      `answer: got ${pixels.length} images and ${asked.length} questions. Pass one image, or one for each question.`,
+      `answer: got ${sources.length} images and ${asked.length} questions. Pass one image, or one for each question.`,
     );
   }
+  const distinct = [...new Set(sources)]; // an image with several questions is looked at once
+  const imageOf = asked.map((_, index) => distinct.indexOf(sources[sources.length === 1 ? 0 : index]!)); // [questions]
+  const pixels = await readImages(model, distinct, options);
   return withTensorScope(async (scope) => {
     const features = scope.own(await encodeImages(model, pixels, options)); // [images, tokens, width]
-    const repeat = (x: Tensor3D): Tensor3D => (pixels.length === asked.length ? x : scope.own(tf.tile(x, [asked.length, 1, 1])));
+    const repeat = (x: Tensor3D): Tensor3D => (distinct.length === asked.length ? x : scope.own(tf.gather(x, imageOf)));
     const text = questionTokens(model, texts);
     const visualPrompt =
       text === undefined

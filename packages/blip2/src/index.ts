@@ -20,3 +20,4 @@ export { type Measurements, measureBlip2, type MeasureOptions, type StageTimes }
 export { type Match, match } from './match.ts';
 export { type Part, PARTS } from './parts.ts';
 export * from './search.ts';
+export { asAnswerer, asCaptioner, asMatcher, type MatcherOptions, type ReadImage } from './tasks.ts';

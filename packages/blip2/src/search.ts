@@ -1,9 +1,8 @@
 import { InputError, type RunOptions, withTensorScope } from '@blip2/core';
 import { contrastiveSimilarity } from '@blip2/qformer';
-import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor3D } from '@tensorflow/tfjs-core';
 import type { Blip2 } from './blip2.ts';
-import { encodeImages, type ImageSource, readImage } from './image-input.ts';
+import { FeatureCache } from './feature-cache.ts';
+import type { ImageSource } from './image-input.ts';
 import { encodeImageQueries, encodeTextFeatures, matchingLogits, tokenizeTexts } from './match.ts';
 
 /** One image of a ranking. */
@@ -55,7 +54,7 @@ export async function search(
   if (!Number.isInteger(rerank) || rerank < 0)
     throw new InputError(`search: rerank is ${rerank}, expected a whole number of images, 0 or more.`);
   const tokens = tokenizeTexts(model, text, 'search');
-  const cache = new FeatureCache(model, images, featureCacheBytes);
+  const cache = new FeatureCache(model, (index: number) => images[index]!, featureCacheBytes);
   const cosines = await nearest(model, images.length, tokens, cache, options);
   const byCosine = cosines.map((itc, index) => ({ index, itc })).toSorted((a, b) => b.itc - a.itc || a.index - b.index);
   const scored: Omit<SearchHit, 'rank'>[] = [];
@@ -79,7 +78,7 @@ async function nearest(
   model: Blip2,
   count: number,
   tokens: readonly number[][],
-  cache: FeatureCache,
+  cache: FeatureCache<number>,
   options: SearchOptions,
 ): Promise<number[]> {
   return withTensorScope(async (scope) => {
@@ -97,39 +96,4 @@ async function nearest(
     }
     return cosines;
   });
-}
-
-/** Image features of the first pass, kept in ordinary memory while they fit. */
-class FeatureCache {
-  readonly #model: Blip2;
-  readonly #images: readonly ImageSource[];
-  readonly #kept: Map<number, { readonly shape: [number, number, number]; readonly values: Float32Array }> = new Map();
-  #freeBytes: number;
-
-  constructor(model: Blip2, images: readonly ImageSource[], sizeBytes: number) {
-    this.#model = model;
-    this.#images = images;
-    this.#freeBytes = sizeBytes;
-  }
-
-  /** Runs `compute` with the features `[1, tokens, width]` of one image, and frees them. */
-  async use<Result>(index: number, options: RunOptions, compute: (features: Tensor3D) => Promise<Result>): Promise<Result> {
-    options.abortSignal?.throwIfAborted();
-    return withTensorScope(async (scope) => {
-      const kept = this.#kept.get(index);
-      const features = scope.own(kept === undefined ? await this.#encode(index, options) : tf.tensor3d(kept.values, kept.shape)); // [1, tokens, width]
-      return compute(features);
-    });
-  }
-
-  async #encode(index: number, options: RunOptions): Promise<Tensor3D> {
-    const image = await readImage(this.#model, this.#images[index]!, options);
-    const features = await encodeImages(this.#model, [image], options); // [1, tokens, width]
-    const sizeBytes = 4 * features.size;
-    if (sizeBytes <= this.#freeBytes) {
-      this.#freeBytes -= sizeBytes;
-      this.#kept.set(index, { shape: features.shape, values: (await features.data<'float32'>()) as Float32Array });
-    }
-    return features;
-  }
 }
