@@ -9,5 +9,6 @@ export type { MeteorStatistics } from './meteor/statistics.ts';
 export type { SceneTuple } from './spice/graph.ts';
 export type { SpiceCategories, SpiceScore } from './spice/scores.ts';
 export { spiceTupleScores } from './spice/tuples.ts';
+export type { SpiceTupleOptions } from './spice/tuples.ts';
 export { parseWordTables } from './word-tables.ts';
 export type { WordTables } from './word-tables.ts';

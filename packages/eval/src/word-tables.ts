@@ -1,3 +1,5 @@
+import { INFLECTIONS } from '../data/meteor-words.ts';
+
 /** Which words mean alike, and irregular forms; the user's, in the form of METEOR's and SPICE's own tables. */
 export interface WordTables {
   /** Numbers of the synsets that a word is in. */
@@ -6,35 +8,9 @@ export interface WordTables {
   readonly exceptions: ReadonlyMap<string, readonly string[]>;
 }
 
-/** Ends of inflected forms and what a base form has in their place, in order. WordNet's, which the scorers carry along. */
-const SUFFIXES: readonly (readonly [suffix: string, replacement: string])[] = [
-  ...([
-    ['s', ''],
-    ['ses', 's'],
-    ['xes', 'x'],
-    ['zes', 'z'],
-    ['ches', 'ch'],
-    ['shes', 'sh'],
-    ['men', 'man'],
-    ['ies', 'y'],
-  ] as const), // nouns
-  ...([
-    ['s', ''],
-    ['ies', 'y'],
-    ['es', 'e'],
-    ['es', ''],
-    ['ed', 'e'],
-    ['ed', ''],
-    ['ing', 'e'],
-    ['ing', ''],
-  ] as const), // verbs
-  ...([
-    ['er', ''],
-    ['est', ''],
-    ['er', 'e'],
-    ['est', 'e'],
-  ] as const), // adjectives
-];
+const suffixes = INFLECTIONS.trim()
+  .split(/\s+/)
+  .map((pair) => pair.split(':') as [suffix: string, replacement: string]);
 
 /**
  * The synsets of a word: its own, and those of the words it may be a form of.
@@ -48,7 +24,7 @@ export function synsetsOf(word: string, { synsets, exceptions }: WordTables): Se
 
 function baseForms(word: string, synsets: WordTables['synsets']): string[] {
   if (word.endsWith('ss') || word.length <= 2) return [word];
-  for (const [suffix, replacement] of SUFFIXES) {
+  for (const [suffix, replacement] of suffixes) {
     if (!word.endsWith(suffix)) continue;
     const base = word.slice(0, word.length - suffix.length) + replacement;
     if (synsets.has(base)) return [base];

@@ -6,7 +6,7 @@ import { meteorSegment, nativeMeteor } from './native.ts';
 import { normalizeForMeteor } from './normalizer.ts';
 import { parseParaphrases } from './paraphrases.ts';
 import { stemEnglish } from './stemmer.ts';
-import * as tables from './tables.ts';
+import * as tables from '../../data/meteor-words.ts';
 
 const golden = readMetrics('meteor.json') as {
   normalizer: { text: string; normalized: string }[];

@@ -5,7 +5,7 @@ import { findMatches } from './matches.ts';
 import type { MeteorMatch, MeteorModule, MeteorTables } from './matches.ts';
 import { normalizeForMeteor } from './normalizer.ts';
 import { addMeteorStatistics, meteorScore } from './statistics.ts';
-import { FUNCTION_WORDS } from './tables.ts';
+import { FUNCTION_WORDS } from '../../data/meteor-words.ts';
 
 const functionWords = new Set(FUNCTION_WORDS.trim().split(/\s+/));
 const MODULES = 4; // fields of the statistics; those of modules that do not run are 0

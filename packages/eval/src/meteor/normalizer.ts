@@ -1,4 +1,4 @@
-import { KEEP_PERIOD, KEEP_PERIOD_BEFORE_DIGIT, LETTERS, SPACES } from './tables.ts';
+import { KEEP_PERIOD, KEEP_PERIOD_BEFORE_DIGIT, LETTERS, SPACES } from '../../data/meteor-words.ts';
 
 const keepPeriod = new Set(KEEP_PERIOD.trim().split(/\s+/));
 const keepPeriodBeforeDigit = new Set(KEEP_PERIOD_BEFORE_DIGIT.split(' '));

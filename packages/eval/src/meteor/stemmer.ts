@@ -1,14 +1,15 @@
+import { STEM_EXCEPTIONS, STEMS_KEPT } from '../../data/snowball-words.ts';
+
 // Porter's second English stemmer, as Snowball 1 has it: https://snowballstem.org/algorithms/english/stemmer.html
 
 const VOWEL = /[aeiouy]/;
 const DOUBLE = /(?:bb|dd|ff|gg|mm|nn|pp|rr|tt)$/;
 const EXCEPTIONS: ReadonlyMap<string, string> = new Map(
-  `skis:ski skies:sky dying:die lying:lie tying:tie idly:idl gently:gentl ugly:ugli early:earli only:onli singly:singl
-  sky:sky news:news howe:howe atlas:atlas cosmos:cosmos bias:bias andes:andes`
+  STEM_EXCEPTIONS.trim()
     .split(/\s+/)
     .map((pair) => pair.split(':') as [string, string]),
 );
-const UNCHANGED = new Set('inning outing canning herring earring proceed exceed succeed'.split(' '));
+const UNCHANGED = new Set(STEMS_KEPT.trim().split(/\s+/));
 
 /** Steps 2 to 4: the longest suffix that fits decides, whether its condition holds or not. */
 const STEP_2 =

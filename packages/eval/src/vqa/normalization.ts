@@ -1,5 +1,5 @@
 import { splitWords, strip } from '../words.ts';
-import { ARTICLES, CONTRACTIONS, NUMBER_WORDS, PUNCTUATION } from './tables.ts';
+import { ARTICLES, CONTRACTIONS, NUMBER_WORDS, PUNCTUATION } from '../../data/vqa-words.ts';
 
 /**
  * Whose rules apply. `'challenge'`: the official tool, with which published VQAv2 numbers are made. `'lavis'`: the copy in LAVIS, with

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { expectRelative, readMetrics } from '../__fixtures__/metrics.ts';
 import { gqaAccuracy } from '../gqa/gqa-accuracy.ts';
 import { cleanVqaAnswer, normalizeVqaAnswer, normalizeVqaPunctuation, normalizeVqaWords } from './normalization.ts';
-import { ARTICLES, CONTRACTIONS, NUMBER_WORDS, PUNCTUATION } from './tables.ts';
+import { ARTICLES, CONTRACTIONS, NUMBER_WORDS, PUNCTUATION } from '../../data/vqa-words.ts';
 import { directAnswerAccuracy, evaluateVqa, vqaAccuracy } from './vqa.ts';
 import type { VqaAnnotation, VqaResult, VqaScores } from './vqa.ts';
 

@@ -1,6 +1,6 @@
 import { charactersOf, complement, range, unitRanges, unitsMatching } from './character-sets.ts';
 import type { CharacterSet } from './character-sets.ts';
-import * as lexicon from './lexicon.ts';
+import * as lexicon from '../../../data/ptb-words.ts';
 import { choice, literal, many, maybe, sequence, some, unit } from './patterns.ts';
 import type { Pattern } from './patterns.ts';
 

@@ -1,7 +1,7 @@
 import { complement, range, unitRanges, unitsMatching } from './character-sets.ts';
 import { anyOf, buildBlocks, DIGITS, except, LOWER, NO_BREAK_SPACE, UPPER } from './blocks.ts';
 import type { Blocks } from './blocks.ts';
-import * as lexicon from './lexicon.ts';
+import * as lexicon from '../../../data/ptb-words.ts';
 import * as output from './outputs.ts';
 import { choice, literal, many, maybe, sequence, some, times, unit } from './patterns.ts';
 import type { Pattern } from './patterns.ts';

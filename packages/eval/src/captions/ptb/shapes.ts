@@ -1,7 +1,7 @@
 import { range } from './character-sets.ts';
 import { anyOf, DIGITS, except, LOWER, NO_BREAK_SPACE, UPPER } from './blocks.ts';
 import type { Blocks } from './blocks.ts';
-import { HOST_SUFFIXES } from './lexicon.ts';
+import { HOST_SUFFIXES } from '../../../data/ptb-words.ts';
 import { choice, literal, many, maybe, sequence, some, times, unit } from './patterns.ts';
 import type { Pattern } from './patterns.ts';
 

@@ -4,7 +4,7 @@ import { readMetrics } from '../../__fixtures__/metrics.ts';
 import { Automaton } from './automaton.ts';
 import { classify, complement, union } from './character-sets.ts';
 import type { CharacterSet } from './character-sets.ts';
-import * as lexicon from './lexicon.ts';
+import * as lexicon from '../../../data/ptb-words.ts';
 import { sequence, setsOf } from './patterns.ts';
 import type { Pattern } from './patterns.ts';
 import { buildRules } from './rules.ts';

@@ -1,14 +1,14 @@
+import { DROPPED_TOKENS } from '../../../data/ptb-words.ts';
 import { stripEnd } from '../../words.ts';
 import type { CaptionTokenizer } from '../tokenizer.ts';
 import { PtbLexer } from './lexer.ts';
 import { LINE_BREAK } from './outputs.ts';
 
-/** What the COCO tools drop. They list brackets too, in capitals, which never match: tokens are lower case. */
-const DROPPED = new Set(["''", "'", '``', '`', '.', '?', '!', ',', ':', '-', '--', '...', ';']);
-
 /** Units that the lexer takes for line ends; inside a caption they would shift all captions after it, as they do in the official tools. */
 // oxlint-disable-next-line no-control-regex -- these are the units in question
 const LINE_ENDS = /[\n\r\u000b\u000c\u2028\u2029]/g;
+
+const dropped = new Set(DROPPED_TOKENS.trim().split(/\s+/));
 
 let lexer: PtbLexer | undefined;
 
@@ -25,7 +25,7 @@ export const tokenizePtb: CaptionTokenizer = (captions: readonly string[]): stri
   ptbLines(captions).map((line) =>
     stripEnd(line)
       .split(' ')
-      .filter((token) => !DROPPED.has(token))
+      .filter((token) => !dropped.has(token))
       .join(' '),
   );
 

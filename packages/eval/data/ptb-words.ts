@@ -1,4 +1,5 @@
-// The word lists and character ranges of Stanford's PTBLexer 3.4.1. Letters of words match both cases, except those after `!`.
+// Which words and characters Stanford's PTBLexer 3.4.1 treats in a way of their own, and what the COCO caption tools drop of its tokens. See NOTICE.
+// Letters of words match both cases, except those after `!`.
 // The final period of an abbreviation is not written.
 
 /** List A: within sentences. Months, days, states, companies, measures, people, others. */
@@ -91,4 +92,9 @@ export const SYMBOLS = `
   05C6 05F3 05F4 0600-0603 0606-060A 060C 0614 061B 061E 066A 066D 0703-070D 07F6 07F7 07F8 0964 0965 0E4F 1FBD 2016 2017
   2020-2023 2030-2038 203B 203E-2042 2044 207A-207F 208A-208E 2100-214F 2190-21FF 2200-2BFF 3012 30FB FF01-FF0F FF1A-FF20
   FF3B-FF40 FF5B-FF65 FF65
+`;
+
+/** Tokens that the COCO tools drop. They list brackets too, in capitals, which never match: tokens are lower case. */
+export const DROPPED_TOKENS = `
+  '' ' \`\` \` . ? ! , : - -- ... ;
 `;

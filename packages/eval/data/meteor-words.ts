@@ -1,4 +1,4 @@
-// The English tables of METEOR 1.5.
+// Which words, characters and endings METEOR 1.5 treats in a way of their own in English. See NOTICE.
 
 /** Words that count less: of them there are many in any text. */
 export const FUNCTION_WORDS = `
@@ -24,3 +24,10 @@ export const LETTERS =
 
 /** Spaces, likewise. */
 export const SPACES = '\\u0020\\u2000-\\u200a\\u202f\\u205f\\u3000\\u00a0';
+
+/** Ends of inflected forms and, after the colon, what a base form has in their place: nouns, verbs, adjectives. The first that fits counts. */
+export const INFLECTIONS = `
+  s: ses:s xes:x zes:z ches:ch shes:sh men:man ies:y
+  s: ies:y es:e es: ed:e ed: ing:e ing:
+  er: est: er:e est:e
+`;

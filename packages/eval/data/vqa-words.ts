@@ -1,4 +1,6 @@
-/** Short forms without their apostrophes, as the scorers correct them; Antol et al. 2015. Keys are lower case, because words are. */
+// What the VQA evaluation tools replace in answers. See NOTICE.
+
+/** Short forms without their apostrophes, as the scorers correct them. Keys are lower case, because words are. */
 export const CONTRACTIONS: ReadonlyMap<string, string> = new Map([
   ["'ow'sat", "'ow's'at"],
   ["'ows'at", "'ow's'at"],
