@@ -14,7 +14,7 @@ export { type LabelledTokens, optTrainingTokens } from './opt-prompt.ts';
 export { optTrainingLogits, t5TrainingLogits, type T5TrainingInputs } from './training-logits.ts';
 export type { OptForward, OptForwardOptions } from './opt-runner.ts';
 export { describeOptParams } from './opt-weights.ts';
-export { randomOptWeights, randomT5Weights } from './random-weights.ts';
+export { randomOptWeights, randomT5Weights, t5StandardDeviation } from './random-weights.ts';
 export { flanT5Config, t5ConfigFromJson, type FlanT5Size, type T5Config } from './t5-config.ts';
 export type { T5DecoderLayerParams, T5DecoderParams, T5Params } from './t5-decoder.ts';
 export type { T5EncoderLayerParams, T5EncoderParams } from './t5-encoder.ts';

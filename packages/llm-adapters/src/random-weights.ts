@@ -24,11 +24,12 @@ export function randomOptWeights(config: OptConfig, options: RandomWeightsOption
  * const weights = randomT5Weights(flanT5Config('small'), { seed: 1 });
  */
 export function randomT5Weights(config: T5Config, options: RandomWeightsOptions = {}): WeightSource {
-  const standardDeviation = (name: string): number => t5Spread(name, config);
+  const standardDeviation = (name: string): number => t5StandardDeviation(name, config);
   return randomWeights((reader) => describeT5Params(reader, config), { standardDeviation, ...options });
 }
 
-function t5Spread(name: string, { width, heads, headWidth, feedForwardWidth }: T5Config): number {
+/** How far the drawn weights of one tensor of a T5 model spread, by its name. */
+export function t5StandardDeviation(name: string, { width, heads, headWidth, feedForwardWidth }: T5Config): number {
   const layer = name.split('.').at(-2)!;
   switch (layer) {
     case 'q':

@@ -10,8 +10,10 @@ import {
   type OptParams,
   randomOptWeights,
   randomT5Weights,
+  type T5Config,
   t5ConfigFromJson,
   type T5Params,
+  t5StandardDeviation,
 } from '@blip2/llm-adapters';
 import { createTokenizer } from '@blip2/tokenizers';
 import {
@@ -45,7 +47,7 @@ export async function pretrainLanguage(size: keyof typeof OPT_SIZES | 't5', fold
   const source =
     kind === 'opt'
       ? randomOptWeights(optConfigFromJson(json), { seed: 1, standardDeviation: 0.06 })
-      : randomT5Weights(t5ConfigFromJson(json), { seed: 1 });
+      : randomT5Weights(t5ConfigFromJson(json), { seed: 1, standardDeviation: (name) => t5Spread(name, t5ConfigFromJson(json)) });
   const described = describeLanguageModel(new WeightReader(source, 'language model'), json) as Described<OptParams | T5Params>;
   const parameters = separateParameters<OptParams | T5Params>(described);
   const [optConfig, t5Config] = kind === 'opt' ? [optConfigFromJson(json)] : [undefined, t5ConfigFromJson(json)];
@@ -89,6 +91,19 @@ export async function pretrainLanguage(size: keyof typeof OPT_SIZES | 't5', fold
   writeFileSync(join(folder, 'config.json'), jsonBytes(json));
   for (const [name, bytes] of Object.entries(files)) writeFileSync(join(folder, name), bytes as Uint8Array);
   step.dispose();
+}
+
+/** What words and layers add to T5's residual stream, in its own unit. */
+const RESIDUAL_SCALE = 0.05;
+
+/**
+ * Spreads of T5's weights, but with a residual stream so small that a bridge's projection, which learns as slowly as everything
+ * else, soon fills it: T5's is as large as its words, which have a spread of 1. Its norms take the scale away, so the model is the same.
+ */
+function t5Spread(name: string, config: T5Config): number {
+  if (name.endsWith('lm_head.weight')) return config.width ** -0.5;
+  const spread = t5StandardDeviation(name, config);
+  return /\.(shared|o|wo)\.weight$/.test(name) ? RESIDUAL_SCALE * spread : spread;
 }
 
 const OPT_TOKENS = 72;

@@ -82,7 +82,7 @@ export function t5Json(vocabSize: number): Record<string, unknown> {
     pad_token_id: 0,
     relative_attention_max_distance: 128,
     relative_attention_num_buckets: 32,
-    tie_word_embeddings: true,
+    tie_word_embeddings: false,
     vocab_size: vocabSize,
   };
 }
