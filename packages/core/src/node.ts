@@ -1,1 +1,2 @@
 export { fileProblem, fileSource } from './node/file-source.ts';
+export { replaceFile } from './node/replace-file.ts';

@@ -1,5 +1,5 @@
 // Scores of captions, of answers, and of a small search, from texts and numbers alone: node examples/basic.ts
-import { captionResults, cocoReferences, evaluateCaptions, evaluateRetrieval, evaluateVqa } from '@blip2/eval';
+import { captionResults, cocoAnnotations, evaluateCaptions, evaluateRetrieval, evaluateVqa } from '@blip2/eval';
 
 // The files of COCO, read with JSON.parse: a ground truth and a result file.
 const groundTruth = {
@@ -15,7 +15,8 @@ const results = [
   { image_id: 42, caption: 'a dog running on grass' },
   { image_id: 73, caption: 'two red cars in front of a house' },
 ];
-const { corpus, perImage } = evaluateCaptions({ references: cocoReferences(groundTruth), candidates: captionResults(results) });
+const { references } = cocoAnnotations(groundTruth);
+const { corpus, perImage } = evaluateCaptions({ references, candidates: captionResults(results) });
 console.log(`CIDEr ${corpus.CIDEr.toFixed(3)}, BLEU-4 ${corpus.Bleu_4.toFixed(3)}, ROUGE-L ${corpus.ROUGE_L.toFixed(3)}`);
 console.log(`CIDEr of each: ${[...perImage].map(([id, scores]) => `${id}: ${scores.CIDEr.toFixed(3)}`).join(', ')}`);
 

@@ -1,3 +1,4 @@
+export { fileSource } from '@blip2/core/node';
 export { evaluateAllCaptionMetrics } from './node/evaluate.ts';
 export type { FullCaptionEvaluation, MeteorScores, MeteorSource } from './node/evaluate.ts';
 export { JavaScorerError } from './node/java.ts';
@@ -11,3 +12,4 @@ export { openJournal } from './node/journal.ts';
 export type { FileJournal } from './node/journal.ts';
 export { readMeteorTables } from './node/meteor-tables.ts';
 export type { MeteorData } from './node/meteor-tables.ts';
+export { writeCaptionResults, writeGqaPredictions, writeVqaResults } from './node/result-files.ts';

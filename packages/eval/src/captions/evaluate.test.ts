@@ -5,7 +5,7 @@ import type { Id } from '../ids.ts';
 import { bleu } from './bleu.ts';
 import { evaluateCaptions, prepareCaptions, scorePrepared } from './evaluate.ts';
 import type { CaptionEvaluation, CaptionInput } from './evaluate.ts';
-import { captionResults, cocoReferences, karpathyReferences, lavisReferences } from './files.ts';
+import { captionResults, cocoAnnotations, karpathyAnnotations, lavisAnnotations } from './files.ts';
 import type { CaptionResult, CocoCaptionFile } from './files.ts';
 import { evaluateNoCaps, noCapsDomains } from './nocaps.ts';
 import { rougeL } from './rouge.ts';
@@ -64,7 +64,7 @@ describe('captions against the COCO tools', () => {
   });
 
   it('NoCaps, each domain for itself', () => {
-    const results = evaluateNoCaps({ annotations: nocaps.annotations, candidates: captionResults(nocaps.predictions) });
+    const results = evaluateNoCaps({ ...cocoAnnotations(nocaps.annotations), candidates: captionResults(nocaps.predictions) });
     expect([...results.keys()].toSorted()).toEqual(Object.keys(nocaps.results).toSorted());
     for (const [domain, { corpus, perImage }] of results) {
       const expected = nocaps.results[domain]!;
@@ -132,16 +132,17 @@ describe('files', () => {
       images: [{ id: 2 }, { id: 1 }],
       annotations: [1, 2, 1, 3].map((image_id, id) => ({ image_id, id, caption: `${id}` })),
     };
-    expect([...cocoReferences(file)]).toEqual([
+    expect([...cocoAnnotations(file).references]).toEqual([
       [2, ['1']],
       [1, ['0', '2']],
     ]);
   });
 
   it("reads LAVIS's lists and Karpathy's files", () => {
-    expect(lavisReferences([{ image: 'val2014/COCO_val2014_000000000042.jpg', caption: ['a', 'b'] }])).toEqual(
-      new Map([[42, ['a', 'b']]]),
-    );
+    expect(lavisAnnotations([{ image: 'val2014/COCO_val2014_000000000042.jpg', caption: ['a', 'b'] }])).toEqual({
+      references: new Map([[42, ['a', 'b']]]),
+      images: new Map([[42, { fileName: 'val2014/COCO_val2014_000000000042.jpg' }]]),
+    });
     const sentences = [{ raw: 'A dog.', tokens: ['a', 'dog'] }];
     const coco = {
       images: [
@@ -149,10 +150,9 @@ describe('files', () => {
         { filename: 'y.jpg', cocoid: 8, split: 'test', sentences },
       ],
     };
-    expect(karpathyReferences(coco, 'test')).toEqual(new Map([[8, ['A dog.']]]));
-    expect(karpathyReferences({ images: [{ filename: '1000.jpg', split: 'test', sentences }] }, 'test')).toEqual(
-      new Map([['1000.jpg', ['A dog.']]]),
-    );
+    expect(karpathyAnnotations(coco, 'test').references).toEqual(new Map([[8, ['A dog.']]]));
+    const flickr = { images: [{ filename: '1000.jpg', split: 'test', sentences }] };
+    expect(karpathyAnnotations(flickr, 'test').references).toEqual(new Map([['1000.jpg', ['A dog.']]]));
   });
 
   it('LAVIS keeps the first of two results', () => {
@@ -172,20 +172,20 @@ describe('files', () => {
         ]),
       () => captionResults({} as never),
       () => captionResults([{ id: 1, caption: 'a' } as never]),
-      () => cocoReferences([] as never),
-      () => cocoReferences({ images: [{ id: 1 }, { id: 1 }], annotations: [] }),
-      () => lavisReferences([{ image: 'dog.jpg', caption: ['a dog'] }]),
-      () => karpathyReferences({ images: [{ filename: 'x.jpg', split: 'train', sentences: [] }] }, 'tset'),
-      () => noCapsDomains({ images: [{ id: 1 }], annotations: [] }),
+      () => cocoAnnotations([] as never),
+      () => cocoAnnotations({ images: [{ id: 1 }, { id: 1 }], annotations: [] }),
+      () => lavisAnnotations([{ image: 'dog.jpg', caption: ['a dog'] }]),
+      () => karpathyAnnotations({ images: [{ filename: 'x.jpg', split: 'train', sentences: [] }] }, 'tset'),
+      () => noCapsDomains(cocoAnnotations({ images: [{ id: 1 }], annotations: [] })),
     ];
     expect(wrong.map(messageOf).join('\n')).toMatchInlineSnapshot(`
       "captionResults: 1 id comes more than once (1), expected one entry an id. Remove the duplicates, or pass duplicates: 'first' to keep the first entry of each.
       captionResults: got object, expected a list of { image_id, caption }. Pass the content of a result file.
       captionResults: an entry has the id undefined, expected a number or a string. Check the names of its keys.
-      cocoReferences: got a list, expected images and annotations. Read LAVIS's lists with lavisReferences, Karpathy's files with karpathyReferences.
-      cocoReferences: images: 1 id comes more than once (1), expected one entry an id. Remove the duplicates.
-      lavisReferences: the image 'dog.jpg' has no number after its last underscore, expected a name like COCO_val2014_000000000042.jpg. Build the references yourself: a Map from image id to captions.
-      karpathyReferences: no image is in the split 'tset', expected one of train. Name one of these.
+      cocoAnnotations: got a list, expected images and annotations. Read LAVIS's lists with lavisAnnotations, Karpathy's files with karpathyAnnotations.
+      cocoAnnotations: image 1 comes twice, expected every image once. Remove one of the two entries.
+      lavisAnnotations: the image 'dog.jpg' has no number after its last underscore, expected a name like COCO_val2014_000000000042.jpg. Build the references yourself: a Map from image id to captions.
+      karpathyAnnotations: no image is in the split 'tset', expected one of train. Name one of these.
       noCapsDomains: image 1 has the domain undefined, expected in-domain, near-domain, out-domain. Take nocaps_val_4500_captions.json; older files have no domains."
     `);
   });

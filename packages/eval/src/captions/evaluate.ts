@@ -12,9 +12,9 @@ export type CaptionMetric = 'Bleu_1' | 'Bleu_2' | 'Bleu_3' | 'Bleu_4' | 'ROUGE_L
 
 /** What to score. */
 export interface CaptionInput {
-  /** The captions that people wrote, by image; see `cocoReferences`. */
+  /** The captions that people wrote, by image; `readCaptionAnnotations` and `cocoAnnotations` have them. */
   readonly references: ReadonlyMap<Id, readonly string[]>;
-  /** One caption an image; see `captionResults`. */
+  /** One caption an image; see `readCaptionResults` and `captionResults`. */
   readonly candidates: ReadonlyMap<Id, string>;
   /** Score these images alone, in every respect: counts and document frequencies are theirs. @default all */
   readonly images?: Iterable<Id>;

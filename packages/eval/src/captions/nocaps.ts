@@ -2,31 +2,36 @@ import { InputError } from '@blip2/core/errors';
 import type { Id } from '../ids.ts';
 import { evaluateCaptions } from './evaluate.ts';
 import type { CaptionEvaluation, CaptionInput } from './evaluate.ts';
-import { cocoReferences } from './files.ts';
-import type { CocoCaptionFile } from './files.ts';
 
 /** A set of NoCaps images that is scored on its own. */
 export type NoCapsDomain = 'in-domain' | 'near-domain' | 'out-domain' | 'entire';
 
 const DOMAINS: readonly NoCapsDomain[] = ['in-domain', 'near-domain', 'out-domain'];
 
+/** What NoCaps is scored by: `readCaptionAnnotations` and `cocoAnnotations` give it. */
+export interface NoCapsAnnotations {
+  readonly references: ReadonlyMap<Id, readonly string[]>;
+  /** Of each image. */
+  readonly domains?: ReadonlyMap<Id, string>;
+}
+
 /**
- * The images of each domain of a NoCaps annotation file, and all of them as `entire`. Domains without images are left out.
+ * The images of each domain of NoCaps, and all of them as `entire`. Domains without images are left out.
  *
  * @throws {InputError} when an image has no domain: older files lack it.
  */
-export function noCapsDomains({ images }: CocoCaptionFile): Map<NoCapsDomain, Id[]> {
-  const wrong = images.find(({ domain }) => !DOMAINS.includes(domain as NoCapsDomain));
+export function noCapsDomains({ references, domains }: NoCapsAnnotations): Map<NoCapsDomain, Id[]> {
+  const images = [...references.keys()];
+  const wrong = images.find((id) => !DOMAINS.includes(domains?.get(id) as NoCapsDomain));
   if (wrong !== undefined)
     throw new InputError(
-      `noCapsDomains: image ${wrong.id} has the domain ${JSON.stringify(wrong.domain)}, expected ${DOMAINS.join(', ')}. ` +
+      `noCapsDomains: image ${wrong} has the domain ${JSON.stringify(domains?.get(wrong))}, expected ${DOMAINS.join(', ')}. ` +
         `Take nocaps_val_4500_captions.json; older files have no domains.`,
     );
-  const byDomain = Map.groupBy(images, ({ domain }) => domain as NoCapsDomain);
-  const ids = (some: CocoCaptionFile['images']): Id[] => some.map(({ id }) => id);
+  const byDomain = Map.groupBy(images, (id) => domains!.get(id) as NoCapsDomain);
   return new Map([
-    ...DOMAINS.filter((domain) => byDomain.has(domain)).map((domain) => [domain, ids(byDomain.get(domain)!)] as const),
-    ['entire', ids(images)] as const,
+    ...DOMAINS.filter((domain) => byDomain.has(domain)).map((domain) => [domain, byDomain.get(domain)!] as const),
+    ['entire', images] as const,
   ]);
 }
 
@@ -39,14 +44,14 @@ export function noCapsDomains({ images }: CocoCaptionFile): Map<NoCapsDomain, Id
  * Source: Agrawal et al., nocaps (arXiv 1812.08658); LAVIS, which restricts the COCO evaluation to the ids of a domain.
  */
 export function evaluateNoCaps({
-  annotations,
+  references,
+  domains,
   ...input
-}: { readonly annotations: CocoCaptionFile } & Omit<CaptionInput, 'references' | 'images'>): Map<
-  NoCapsDomain,
-  CaptionEvaluation
-> {
-  const references = cocoReferences(annotations);
+}: NoCapsAnnotations & Omit<CaptionInput, 'references' | 'images'>): Map<NoCapsDomain, CaptionEvaluation> {
   return new Map(
-    [...noCapsDomains(annotations)].map(([domain, images]) => [domain, evaluateCaptions({ ...input, references, images })]),
+    [...noCapsDomains({ references, domains })].map(([domain, images]) => [
+      domain,
+      evaluateCaptions({ ...input, references, images }),
+    ]),
   );
 }

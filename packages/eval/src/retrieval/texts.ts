@@ -10,7 +10,7 @@ export interface RetrievalTexts {
 }
 
 /**
- * The captions of a data set in the order in which retrieval numbers them; from `cocoReferences`, `lavisReferences` or `karpathyReferences`.
+ * The captions of a data set in the order in which retrieval numbers them; the references of `readCaptionAnnotations` or `cocoAnnotations`.
  * All captions of an image count, also where there are more than five.
  *
  * Source: LAVIS `retrieval_datasets.py`.
