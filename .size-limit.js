@@ -21,6 +21,7 @@ const LIMITS = {
   'eval/index': '14.6 kB',
   'eval/native': '6.3 kB',
   'eval/node': '11.9 kB',
+  'eval/report': '210.0 kB',
   'tiny/index': '0.4 kB',
   'tiny/opt': '0.5 kB',
   'llm-adapters/index': '40.7 kB',

@@ -1,3 +1,7 @@
+export { BENCHMARKS } from './benchmarks/benchmark-run.ts';
+export type { Benchmark, BenchmarkRun, ScoredItem } from './benchmarks/benchmark-run.ts';
+export { publishedResults } from './benchmarks/published.ts';
+export type { PublishedResult } from './benchmarks/published.ts';
 export { bleu } from './captions/bleu.ts';
 export type { BleuResult, BleuScores, BleuTotals } from './captions/bleu.ts';
 export { cider, documentFrequencies } from './captions/cider.ts';

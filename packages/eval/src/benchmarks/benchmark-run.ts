@@ -30,6 +30,8 @@ export interface BenchmarkRun {
   readonly model: string;
   /** ISO 8601, when it ended. */
   readonly date: string;
+  /** Name of the annotation file, which says what the numbers are numbers of. */
+  readonly annotations?: string;
   /** Prompt, decoding, image size and so on; absent for predictions that came as a file. */
   readonly settings?: Readonly<Record<string, unknown>>;
   /** Versions of packages and programs, by name. */
