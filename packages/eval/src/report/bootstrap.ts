@@ -67,16 +67,18 @@ function assertOptions(samples: number, seed: number, confidence: number): void 
         : !(confidence > 0 && confidence < 1)
           ? `confidence is ${confidence}, expected a share between 0 and 1, such as 0.95`
           : undefined;
-  if (wrong !== undefined) throw new InputError(`bootstrap: ${wrong}. Leave the option out for the default.`);
+  if (wrong !== undefined) throw new InputError(`compareRuns: ${wrong}. Leave the option out for the default.`);
 }
 
 function histogramOf(values: ArrayLike<number>): Histogram {
   if (values.length === 0)
-    throw new InputError('bootstrap: got no values, expected at least one. Check the files or the subset.');
+    throw new InputError('compareRuns: got no items, expected at least one. Check the files or the subset.');
   const sorted = Float64Array.from(values, (value) => value + 0).toSorted();
   const wrong = sorted.findIndex((value) => !Number.isFinite(value));
   if (wrong !== -1)
-    throw new InputError(`bootstrap: a value is ${sorted[wrong]}, expected finite numbers. Look for the item that has no score.`);
+    throw new InputError(
+      `compareRuns: a difference of scores is ${sorted[wrong]}, expected finite numbers. Look for the item that has no score.`,
+    );
   const starts = sorted.reduce<number[]>((all, value, index) => {
     if (index === 0 || value !== sorted[index - 1]) all.push(index);
     return all;

@@ -111,7 +111,7 @@ function pairItems(first: BenchmarkRun, second: BenchmarkRun): ItemChange[] {
       ...(onlyAfter.length > 0 ? [`${onlyAfter.length} of the second are not in the first (${listIds(onlyAfter)})`] : []),
     ];
     throw new InputError(
-      `compareRuns: the runs have other items: ${missing.join(', and ')}. Expected the same ids in both. ` +
+      `compareRuns: the runs have different items: ${missing.join(', and ')}. Expected the same ids in both. ` +
         `Score both on one annotation file, or take the items out that one lacks.`,
     );
   }

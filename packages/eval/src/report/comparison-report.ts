@@ -61,19 +61,19 @@ function headline({ first, difference, interval, confidence, better, equal, wors
 const percentOf = (confidence: number): string => `${Number((100 * confidence).toFixed(3))} %`;
 
 /** What the interval says, without more. */
-function verdict({ first, second, interval: [low, high], confidence, samples }: RunComparison): Html {
+function verdict({ first, second, interval: [low, high], confidence, samples, equal }: RunComparison): Html {
   const how = `Found by drawing the same items again ${samples.toLocaleString('en')} times, with repetition and with both scores of each: the interval holds ${percentOf(confidence)} of the differences. `;
   const limits =
     'It says nothing of other training runs, and is too narrow where items depend on each other, as questions about one image do.';
-  if (low === 0 && high === 0) return html`The interval is 0 alone: no item changed its score. ${how}`;
+  if (equal === 1) return html`The interval is 0 alone: no item changed its score. ${how}`;
   if (low <= 0 && high >= 0)
     return html`The interval has 0 in it: with other items of the same kind, either run could come out ahead. ${how}${limits}`;
-  return html`The interval does not have 0 in it: <bdi>${(low > 0 ? second : first).model}</bdi> would stay ahead with other items
-    of the same kind. ${how}${limits}`;
+  return html`The interval does not have 0 in it: with other items of the same kind,
+    <bdi>${(low > 0 ? second : first).model}</bdi> is to be expected ahead again. ${how}${limits}`;
 }
 
 function differenceSection(comparison: RunComparison, plots: Plots): Html {
-  const { first, difference, interval, changes } = comparison;
+  const { first, difference, interval, changes, equal } = comparison;
   const words = BENCHMARK_WORDS[first.benchmark];
   const { factor, unit, items } = words;
   const changed = changes.filter((change) => change.difference !== 0);
@@ -96,7 +96,10 @@ function differenceSection(comparison: RunComparison, plots: Plots): Html {
           figure({
             id: 'differences',
             title: `Differences of single ${items}`,
-            words: `How many ${items} changed by how much. ${countWords(changes.length - changed.length, words)} did not change and are not drawn.`,
+            words: [
+              `How many ${items} changed by how much.`,
+              equal > 0 && ` ${countWords(changes.length - changed.length, words)} did not change and are not drawn.`,
+            ],
             drawing: plots.distributionDrawing(
               changed.map((change) => change.difference * factor),
               { labelledBy: 'differences', axis, items, isDifference: true },

@@ -35,10 +35,15 @@ function escapeText(text: string): string {
   return cleanText(text).replace(/[&<>"']/g, (character) => ENTITIES[character]!);
 }
 
-/** A text without what HTML cannot hold: control characters and half surrogate pairs become the replacement character. */
+// oxlint-disable-next-line no-control-regex -- these are what is looked for
+const NOT_SHOWN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
+
+/**
+ * A text without what HTML cannot hold and what would turn the text around it: control characters, half surrogate pairs and controls of
+ * direction become the replacement character. Texts from right to left stay so.
+ */
 export function cleanText(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- these are what is looked for
-  return text.toWellFormed().replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/g, '\ufffd');
+  return text.toWellFormed().replace(NOT_SHOWN, '\ufffd');
 }
 
 /** The beginning of a text, which says how long it was. */

@@ -67,7 +67,7 @@ function draw(labelledBy: string, options: PlotOptions): Html {
   svg.querySelector('style')?.remove(); // the page has its own
   svg.setAttribute('role', 'img');
   svg.setAttribute('aria-labelledby', labelledBy);
-  return trustedHtml(svg.outerHTML);
+  return trustedHtml(cleanText(svg.outerHTML));
 }
 
 /** Grid and axis of the values, in the middle below. */
