@@ -3,6 +3,7 @@ import { benchCommand } from './commands/bench.ts';
 import { captionCommand } from './commands/caption.ts';
 import { convertCommand } from './commands/convert.ts';
 import { embedCommand } from './commands/embed.ts';
+import { evalCommand } from './commands/eval.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { matchCommand } from './commands/match.ts';
 import { searchCommand } from './commands/search.ts';
@@ -24,6 +25,7 @@ const COMMANDS: readonly Command[] = [
   embedCommand,
   searchCommand,
   trainCommand,
+  evalCommand,
   inspectCommand,
   convertCommand,
   benchCommand,

@@ -3,6 +3,7 @@ import type { Progress } from '@blip2/core';
 import type { RecipeConfig, TrainingLogger, TrainingProgress } from '@blip2/training/node';
 import { UsageError } from '../command-line.ts';
 import { type Command, defineCommand } from '../command.ts';
+import { defined } from '../defined.ts';
 import { chooseEnginesFor, isEager } from '../engine-options.ts';
 import type { Output } from '../output.ts';
 import { useBackend } from '../session.ts';
@@ -126,8 +127,4 @@ function workListener(output: Output): (progress: Progress) => void {
     written = performance.now();
     output.note(`${label}: ${(100 * share).toFixed(1)} %`);
   };
-}
-
-function defined(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }

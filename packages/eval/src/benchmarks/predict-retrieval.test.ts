@@ -123,12 +123,16 @@ describe('predictRetrieval', () => {
   test('refuses images without captions and matchers that count differently', async () => {
     await expect(
       predictRetrieval([{ id: 7, image: 0, captions: [] }], new TableMatcher(), settings(1)),
-    ).rejects.toThrowErrorMatchingInlineSnapshot(`[InputError: predictRetrieval: image 7 has no caption, expected at least one. Leave the image out.]`);
+    ).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[InputError: predictRetrieval: image 7 has no caption, expected at least one. Leave the image out.]`,
+    );
     const short: Matcher<number> = {
       similarities: (images) => Promise.resolve(images.map(() => new Float32Array(1))),
       match: () => Promise.resolve(new Float32Array(1)),
     };
-    await expect(predictRetrieval(itemsOf([2]), short, settings(1))).rejects.toThrowErrorMatchingInlineSnapshot(`[InputError: predictRetrieval: the matcher gave 1 scores for 2 texts, expected one each.]`);
+    await expect(predictRetrieval(itemsOf([2]), short, settings(1))).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[InputError: predictRetrieval: the matcher gave 1 scores for 2 texts, expected one each.]`,
+    );
   });
 });
 

@@ -112,10 +112,16 @@ describe('predictCaptions', () => {
 
   test('refuses repeated ids, and models that count differently', async () => {
     const repeated = predictCaptions([ITEMS[0]!, ITEMS[0]!], new PathCaptioner(), SETTINGS);
-    await expect(repeated).rejects.toThrowErrorMatchingInlineSnapshot(`[InputError: captions: 1 id comes more than once (1), expected one entry an id. Remove the duplicates.]`);
+    await expect(repeated).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[InputError: captions: 1 id comes more than once (1), expected one entry an id. Remove the duplicates.]`,
+    );
     const short: Captioner = { caption: () => Promise.resolve(['one']) };
-    await expect(predictCaptions(ITEMS, short, SETTINGS)).rejects.toThrowErrorMatchingInlineSnapshot(`[InputError: captions: the model gave 1 predictions for 8 items, expected one each, in their order.]`);
-    await expect(predictCaptions(ITEMS, short, SETTINGS, { batchSize: 0 })).rejects.toThrowErrorMatchingInlineSnapshot(`[InputError: captions: batchSize is 0, expected a whole number of at least 1.]`);
+    await expect(predictCaptions(ITEMS, short, SETTINGS)).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[InputError: captions: the model gave 1 predictions for 8 items, expected one each, in their order.]`,
+    );
+    await expect(predictCaptions(ITEMS, short, SETTINGS, { batchSize: 0 })).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[InputError: captions: batchSize is 0, expected a whole number of at least 1.]`,
+    );
   });
 });
 
@@ -144,9 +150,13 @@ describe('openJournal', () => {
         () => 'no error',
         (error: Error) => error.message.replaceAll(folder, 'FOLDER'),
       );
-    expect(await messageOf(openJournal(path, IDENTITY))).toMatchInlineSnapshot(`"FOLDER/journal.jsonl: a run was begun here. Go on with it by resuming (--resume), or name another folder."`);
+    expect(await messageOf(openJournal(path, IDENTITY))).toMatchInlineSnapshot(
+      `"FOLDER/journal.jsonl: a run was begun here. Go on with it by resuming (--resume), or name another folder."`,
+    );
     const other = { ...IDENTITY, model: 'b', settings: { ...SETTINGS, beams: 1 } };
-    expect(await messageOf(openJournal(path, other, { resume: true }))).toMatchInlineSnapshot(`"FOLDER/journal.jsonl: the run that was begun here is another one: model was "a" and is "b"; settings.beams was 5 and is 1. Resume it with what it was begun with, or name another folder."`);
+    expect(await messageOf(openJournal(path, other, { resume: true }))).toMatchInlineSnapshot(
+      `"FOLDER/journal.jsonl: the run that was begun here is another one: model was "a" and is "b"; settings.beams was 5 and is 1. Resume it with what it was begun with, or name another folder."`,
+    );
     for (const [index, text] of ['{}\n', 'not JSON\n', '[]\n', `${await readFile(path, 'utf8')}{"a":1}\n`].entries()) {
       await writeFile(path, text);
       const message = await messageOf(openJournal(path, IDENTITY, { resume: true }));
