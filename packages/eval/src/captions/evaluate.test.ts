@@ -231,6 +231,22 @@ describe('BLEU and ROUGE-L', () => {
     );
   });
 
+  it('ROUGE-L of longer texts equals a version with a table', () => {
+    const text = fc
+      .array(fc.constantFrom('a', 'dog', 'cat', 'runs', 'on', 'red', ''), { minLength: 1, maxLength: 120 })
+      .map((words) => words.join(' '));
+    fc.assert(
+      fc.property(text, fc.array(text, { minLength: 1, maxLength: 3 }), (candidate, references) => {
+        const words = candidate.split(' ');
+        const lengths = references.map((one) => tableCommon(words, one.split(' ')));
+        const precision = Math.max(...lengths.map((length) => length / words.length));
+        const recall = Math.max(...lengths.map((length, at) => length / references[at]!.split(' ').length));
+        const expected = precision * recall === 0 ? 0 : (2.44 * precision * recall) / (recall + 1.44 * precision);
+        expect(rougeL([{ candidate, references }]).corpus).toBeCloseTo(expected, 12);
+      }),
+    );
+  });
+
   it('BLEU equals a version without any index', () => {
     fc.assert(
       fc.property(captions, (images) => {
@@ -259,6 +275,17 @@ function naiveCommon(one: readonly string[], other: readonly string[]): number {
   const at = other.indexOf(first!);
   const without = naiveCommon(rest, other);
   return at < 0 ? without : Math.max(without, 1 + naiveCommon(rest, other.slice(at + 1)));
+}
+
+function tableCommon(one: readonly string[], other: readonly string[]): number {
+  let row = other.map(() => 0);
+  for (const word of one) {
+    const above = row;
+    row = [];
+    for (const [column, another] of other.entries())
+      row.push(word === another ? (above[column - 1] ?? 0) + 1 : Math.max(above[column]!, row[column - 1] ?? 0));
+  }
+  return row.at(-1)!;
 }
 
 /** Counts each n-gram anew wherever it stands. */

@@ -2,19 +2,36 @@ import type { MeteorMatch } from './matches.ts';
 
 const BEAM = 40; // METEOR 1.5's default
 
-/** A way of choosing matches for the words of the reference so far. */
-interface Path {
-  readonly chosen: MeteorMatch[];
-  readonly used: Set<number>; // words of the reference
-  readonly otherUsed: Set<number>; // words of the hypothesis
+/** Matches of a path, the last one first. */
+interface Chain {
+  readonly match: MeteorMatch;
+  readonly before: Chain | undefined;
+}
+
+/** What orders paths, and where they are. */
+interface Progress {
   /** Covered words of both sides, weighted and cut to whole numbers, as the reference has it. */
-  weight: number;
-  otherWeight: number;
-  chunks: number;
-  next: number;
+  readonly weight: number;
+  readonly otherWeight: number;
+  readonly chunks: number;
+  readonly distance: number;
+  /** The first word of the reference that is not decided. */
+  readonly next: number;
   /** Where the last match ends in the hypothesis; -1 when its chunk is closed. */
-  last: number;
-  distance: number;
+  readonly last: number;
+}
+
+/** A way of choosing matches for the words of the reference so far. */
+interface Path extends Progress {
+  readonly chosen: Chain | undefined;
+  /** Words of the hypothesis that are used, fixed matches included. */
+  readonly otherUsed: UsedWords;
+}
+
+/** A path that may come to be: another one, with a match more or without. */
+interface Candidate extends Progress {
+  readonly from: Path;
+  readonly match: MeteorMatch | undefined;
 }
 
 /**
@@ -22,28 +39,36 @@ interface Path {
  *
  * @param matches - As `findMatches` gives them.
  *
+ * The reference makes every path that can be, sorts them and keeps 40. Here the best 40 are kept as paths are thought of, and made afterwards; what
+ * is kept is the same, since both keep the order of equal ones.
  * Source: METEOR 1.5 `Aligner.resolve`.
  */
 export function resolveMatches(matches: readonly (readonly MeteorMatch[])[], hypothesisLength: number): MeteorMatch[] {
   const fixed = fixedMatches(matches, hypothesisLength);
-  const used = new Set([...fixed.values()].flatMap(({ start, length }) => span(start, length)));
-  const otherUsed = new Set([...fixed.values()].flatMap(({ other, otherLength }) => span(other, otherLength)));
-  let paths: Path[] = [{ chosen: [], used, otherUsed, weight: 0, otherWeight: 0, chunks: 0, next: 0, last: -1, distance: 0 }];
+  const isFixed = new Uint8Array(matches.length); // words of the reference in fixed matches
+  for (const { start, length } of fixed.values()) isFixed.fill(1, start, start + length);
+  const otherUsed = withUsed(noneUsed(hypothesisLength), fixed.values());
+  const start = { weight: 0, otherWeight: 0, chunks: 0, distance: 0, next: 0, last: -1, chosen: undefined, otherUsed };
+  let paths: readonly Path[] = [start];
   for (let word = 0; word <= matches.length; word += 1) {
-    const best = sorted(paths).slice(0, BEAM);
-    const going = best.flatMap((path) => extend(path, word, matches, fixed));
-    paths = going.length > 0 ? going : best.slice(0, 1);
+    const best = new Best();
+    for (const path of paths) extend(best, path, word, matches, fixed, isFixed);
+    paths = best.candidates.length > 0 ? best.candidates.map(toPath) : paths.slice(0, 1);
   }
-  return sorted(paths)[0]!.chosen;
+  const chosen: MeteorMatch[] = [];
+  for (let chain = paths[0]!.chosen; chain !== undefined; chain = chain.before) chosen.push(chain.match);
+  return chosen.toReversed();
 }
 
 /** Matches without rival: alone at their word, and all their words in no other match. */
 function fixedMatches(matches: readonly (readonly MeteorMatch[])[], hypothesisLength: number): Map<number, MeteorMatch> {
-  const covered = matches.map(() => 0);
-  const otherCovered = Array.from({ length: hypothesisLength }, () => 0);
-  for (const { start, length, other, otherLength } of matches.flat()) {
-    for (const word of span(start, length)) covered[word]! += 1;
-    for (const word of span(other, otherLength)) otherCovered[word]! += 1;
+  const covered = new Uint32Array(matches.length);
+  const otherCovered = new Uint32Array(hypothesisLength);
+  for (const list of matches) {
+    for (const { start, length, other, otherLength } of list) {
+      for (let word = start; word < start + length; word += 1) covered[word]! += 1;
+      for (let word = other; word < other + otherLength; word += 1) otherCovered[word]! += 1;
+    }
   }
   const alone = matches
     .filter((list) => list.length === 1)
@@ -53,60 +78,109 @@ function fixedMatches(matches: readonly (readonly MeteorMatch[])[], hypothesisLe
   return new Map(alone.map((match) => [match.start, match]));
 }
 
+/** Offers what a path may become at a word of the reference, in METEOR's order. */
 function extend(
+  best: Best,
   path: Path,
   word: number,
   matches: readonly (readonly MeteorMatch[])[],
   fixed: ReadonlyMap<number, MeteorMatch>,
-): Path[] {
+  isFixed: Uint8Array,
+): void {
+  const closed = path.last === -1 ? path.chunks : path.chunks + 1;
   if (word === matches.length) {
-    if (path.last !== -1) path.chunks += 1;
-    return [path];
+    best.offer(path, undefined, { ...path, chunks: closed });
+    return;
   }
-  if (path.used.has(word)) {
-    if (word < path.next) return [path];
+  // Words after the last match are used by fixed matches alone.
+  if (word < path.next) {
+    best.offer(path, undefined, path);
+    return;
+  }
+  if (isFixed[word] === 1) {
     const match = fixed.get(path.next);
-    if (match === undefined) return [];
-    add(path, match);
-    path.distance += Math.abs(match.start - match.other);
-    return [path];
+    if (match !== undefined) best.offer(path, match, added(path, match, path.distance + Math.abs(match.start - match.other)));
+    return;
   }
-  const going: Path[] = [];
+  let { distance } = path;
   for (const match of matches[word]!) {
-    const [words, others] = [span(match.start, match.length), span(match.other, match.otherLength)];
-    if (words.some((one) => path.used.has(one)) || others.some((one) => path.otherUsed.has(one))) continue;
-    const copy = {
-      ...path,
-      chosen: [...path.chosen],
-      used: new Set([...path.used, ...words]),
-      otherUsed: new Set([...path.otherUsed, ...others]),
-    };
-    add(copy, match);
-    going.push(copy);
-    path.distance += Math.abs(match.start - match.other); // upstream adds it to the path without the match
+    if (!isFree(isFixed, match.start, match.length) || isUsed(path.otherUsed, match)) continue;
+    best.offer(path, match, added(path, match, distance));
+    distance += Math.abs(match.start - match.other); // upstream adds it to the path without the match
   }
-  if (path.last !== -1) {
-    path.chunks += 1;
-    path.last = -1;
-  }
-  path.next += 1;
-  return [...going, path];
+  best.offer(path, undefined, { ...path, distance, chunks: closed, last: -1, next: path.next + 1 });
 }
 
-function add(path: Path, match: MeteorMatch): void {
+function added(path: Path, match: MeteorMatch, distance: number): Progress {
   const weight = match.module === 0 ? 1 : 0.5; // upstream's weights for the search alone
-  path.chosen.push(match);
-  path.weight = Math.trunc(path.weight + match.otherLength * weight);
-  path.otherWeight = Math.trunc(path.otherWeight + match.length * weight);
-  if (path.last !== -1 && match.other !== path.last) path.chunks += 1;
-  path.next = match.start + match.length;
-  path.last = match.other + match.otherLength;
+  return {
+    weight: Math.trunc(path.weight + match.otherLength * weight),
+    otherWeight: Math.trunc(path.otherWeight + match.length * weight),
+    chunks: path.last !== -1 && match.other !== path.last ? path.chunks + 1 : path.chunks,
+    distance,
+    next: match.start + match.length,
+    last: match.other + match.otherLength,
+  };
 }
 
-function sorted(paths: readonly Path[]): Path[] {
-  return paths.toSorted(
-    (a, b) => b.weight + b.otherWeight - (a.weight + a.otherWeight) || a.chunks - b.chunks || a.distance - b.distance,
-  );
+/** The best paths so far, best first; of equal ones the earlier first. */
+class Best {
+  readonly candidates: Candidate[] = [];
+
+  offer(from: Path, match: MeteorMatch | undefined, { weight, otherWeight, chunks, distance, next, last }: Progress): void {
+    const { candidates } = this;
+    const candidate = { weight, otherWeight, chunks, distance, next, last, from, match };
+    let place = candidates.length;
+    while (place > 0 && isBetter(candidate, candidates[place - 1]!)) place -= 1;
+    if (place >= BEAM) return;
+    candidates.splice(place, 0, candidate);
+    if (candidates.length > BEAM) candidates.pop();
+  }
+}
+
+function isBetter(one: Progress, other: Progress): boolean {
+  const more = one.weight + one.otherWeight - (other.weight + other.otherWeight);
+  if (more !== 0) return more > 0;
+  if (one.chunks !== other.chunks) return one.chunks < other.chunks;
+  return one.distance < other.distance;
+}
+
+function toPath({ from, match, ...progress }: Candidate): Path {
+  if (match === undefined) return { ...progress, chosen: from.chosen, otherUsed: from.otherUsed };
+  return { ...progress, chosen: { match, before: from.chosen }, otherUsed: withUsed(from.otherUsed, [match]) };
+}
+
+/** For each word, whether it is used, in parts that are never changed: paths share them. */
+type UsedWords = readonly Uint8Array[];
+
+const PART_BITS = 9; // parts of 512 words: a path copies one of them, and the list
+const IN_PART = (1 << PART_BITS) - 1;
+
+function noneUsed(words: number): UsedWords {
+  const part = new Uint8Array(1 << PART_BITS);
+  return Array.from({ length: (words >> PART_BITS) + 1 }, () => part);
+}
+
+function withUsed(used: UsedWords, matches: Iterable<MeteorMatch>): UsedWords {
+  const parts = used.slice();
+  for (const { other, otherLength } of matches) {
+    for (let word = other; word < other + otherLength; word += 1) {
+      const number = word >> PART_BITS;
+      if (parts[number] === used[number]) parts[number] = used[number]!.slice();
+      parts[number]![word & IN_PART] = 1;
+    }
+  }
+  return parts;
+}
+
+function isUsed(used: UsedWords, { other, otherLength }: MeteorMatch): boolean {
+  for (let word = other; word < other + otherLength; word += 1) if (used[word >> PART_BITS]![word & IN_PART] === 1) return true;
+  return false;
+}
+
+function isFree(isFixed: Uint8Array, start: number, length: number): boolean {
+  for (let word = start; word < start + length; word += 1) if (isFixed[word] === 1) return false;
+  return true;
 }
 
 /** Runs of matches that follow each other on both sides. */

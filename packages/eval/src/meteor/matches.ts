@@ -1,3 +1,4 @@
+import { InputError } from '@blip2/core/errors';
 import { synsetsOf } from '../word-tables.ts';
 import type { WordTables } from '../word-tables.ts';
 import { findParaphrases, type Paraphrases } from './paraphrases.ts';
@@ -21,8 +22,34 @@ export interface MeteorMatch {
   readonly module: number;
 }
 
+/** With more matches of two texts than this the search would take minutes. Texts of a thousand words each have some ten thousand. */
+const MOST_MATCHES = 1_000_000;
+
+/** Matches by the word of the reference where they begin, and how many there are. */
+class MatchLists {
+  readonly lists: MeteorMatch[][];
+  readonly #words: string;
+  #count = 0;
+
+  constructor(hypothesis: readonly string[], reference: readonly string[]) {
+    this.lists = reference.map(() => []);
+    this.#words = `${hypothesis.length} and ${reference.length} words`;
+  }
+
+  add(match: MeteorMatch): void {
+    this.#count += 1;
+    if (this.#count > MOST_MATCHES)
+      throw new InputError(
+        `METEOR: a candidate and a reference of ${this.#words} have more than a million pairs of words that match, expected captions. Shorten the longer one.`,
+      );
+    this.lists[match.start]!.push(match);
+  }
+}
+
 /**
  * All matches, by the word of the reference where they begin, in the order in which METEOR finds them.
+ *
+ * @throws {InputError} when there are more than a million, as for two texts of many thousand words.
  *
  * Source: METEOR 1.5 `aligner` package, `ExactMatcher` and its siblings.
  */
@@ -32,7 +59,7 @@ export function findMatches(
   modules: readonly MeteorModule[],
   tables: MeteorTables,
 ): MeteorMatch[][] {
-  const matches: MeteorMatch[][] = reference.map(() => []);
+  const matches = new MatchLists(hypothesis, reference);
   const areEqual = hypothesis.length === reference.length && hypothesis.every((word, index) => word === reference[index]);
   for (const [module, name] of modules.entries()) {
     if (areEqual && name !== 'exact') continue;
@@ -42,47 +69,61 @@ export function findMatches(
     else if (name === 'stem') addStems(matches, hypothesis, reference, module);
     else addWords(matches, hypothesis, reference, module, (one, other) => one === other);
   }
-  return matches;
+  return matches.lists;
 }
 
-function addStems(matches: MeteorMatch[][], hypothesis: readonly string[], reference: readonly string[], module: number): void {
-  const stems = new Map([...hypothesis, ...reference].map((word) => [word, stemEnglish(word)]));
+function addStems(matches: MatchLists, hypothesis: readonly string[], reference: readonly string[], module: number): void {
+  const stems = new Map([...new Set([...hypothesis, ...reference])].map((word) => [word, stemEnglish(word)]));
   addWords(matches, hypothesis, reference, module, (one, other) => one !== other && stems.get(one) === stems.get(other));
 }
 
 function addSynonyms(
-  matches: MeteorMatch[][],
+  matches: MatchLists,
   hypothesis: readonly string[],
   reference: readonly string[],
   module: number,
   tables: WordTables,
 ): void {
-  const synsets = new Map([...hypothesis, ...reference].map((word) => [word, synsetsOf(word, tables)]));
+  const synsets = new Map([...new Set([...hypothesis, ...reference])].map((word) => [word, synsetsOf(word, tables)]));
   const share = (one: string, other: string): boolean => [...synsets.get(one)!].some((synset) => synsets.get(other)!.has(synset));
   addWords(matches, hypothesis, reference, module, (one, other) => one !== other && share(one, other));
 }
 
+/** Words that match; each word is compared with each other one once. */
 function addWords(
-  matches: MeteorMatch[][],
+  matches: MatchLists,
   hypothesis: readonly string[],
   reference: readonly string[],
   module: number,
   matchesWord: (one: string, other: string) => boolean,
 ): void {
-  for (const [start, one] of reference.entries())
-    for (const [other, word] of hypothesis.entries())
-      if (matchesWord(one, word)) matches[start]!.push({ start, length: 1, other, otherLength: 1, module });
+  const places = new Map<string, number[]>(); // of the words of the hypothesis
+  for (const [other, word] of hypothesis.entries()) {
+    const known = places.get(word);
+    if (known === undefined) places.set(word, [other]);
+    else known.push(other);
+  }
+  const found = new Map<string, readonly number[]>(); // for a word of the reference, where words that match it stand
+  for (const [start, one] of reference.entries()) {
+    let others = found.get(one);
+    if (others === undefined) {
+      const lists = [...places].filter(([word]) => matchesWord(one, word)).map(([, list]) => list);
+      others = lists.length === 1 ? lists[0]! : lists.flat().toSorted((a, b) => a - b);
+      found.set(one, others);
+    }
+    for (const other of others) matches.add({ start, length: 1, other, otherLength: 1, module });
+  }
 }
 
 /** From the reference to the hypothesis, then the other way. */
 function addParaphrases(
-  matches: MeteorMatch[][],
+  matches: MatchLists,
   hypothesis: readonly string[],
   reference: readonly string[],
   module: number,
   paraphrases: Paraphrases,
 ): void {
-  for (const place of findParaphrases(reference, hypothesis, paraphrases)) matches[place.start]!.push({ ...place, module });
+  for (const place of findParaphrases(reference, hypothesis, paraphrases)) matches.add({ ...place, module });
   for (const { start, length, other, otherLength } of findParaphrases(hypothesis, reference, paraphrases))
-    matches[other]!.push({ start: other, length: otherLength, other: start, otherLength: length, module });
+    matches.add({ start: other, length: otherLength, other: start, otherLength: length, module });
 }

@@ -4,6 +4,15 @@ import type { Pattern } from './patterns.ts';
 const UNKNOWN = -1;
 const DEAD = 0;
 
+/** A walk this far beyond its match is worth a note; words and their contexts are shorter. */
+const FAR = 64;
+/** At every so many units there is one. */
+const STEP = 16;
+
+function placeOf(position: number, state: number): number {
+  return position * 2 ** 20 + state;
+}
+
 /** Where the longest match ends, and the first of the patterns that match so far. */
 export interface Match {
   readonly end: number;
@@ -36,11 +45,33 @@ export class Automaton {
     this.#state(this.#closure(starts));
   }
 
-  /** The longest match that begins at `start`; of patterns that match equally far, the first. */
-  longest(text: string, start: number): Match | undefined {
-    let match: Match | undefined;
-    this.#walk(text, start, text.length, (end, pattern) => (match = { end, pattern }));
-    return match;
+  /**
+   * The longest match that begins at `start`; of patterns that match equally far, the first.
+   *
+   * @param deadEnds - Of this text, at first none. A walk that goes far beyond its match notes where it was in vain, so that later ones turn back there: without
+   * that, a row of characters which might become an address would be walked again from each of them.
+   */
+  longest(text: string, start: number, deadEnds: Set<number>): Match | undefined {
+    let [state, end, stateAtEnd] = [1, -1, 1];
+    let position = start;
+    for (; position < text.length; position += 1) {
+      const next = this.#next(state, text.charCodeAt(position));
+      if (next === DEAD) break;
+      state = next;
+      if (this.#accepts[state]! >= 0) [end, stateAtEnd] = [position + 1, state];
+      else if (position - end > FAR && position % STEP === 0 && deadEnds.has(placeOf(position, state))) break;
+    }
+    if (end < 0) return undefined;
+    if (position - end > FAR) this.#noteDeadEnds(text, end, position, stateAtEnd, deadEnds);
+    return { end, pattern: this.#accepts[stateAtEnd]! };
+  }
+
+  #noteDeadEnds(text: string, from: number, to: number, stateAtFrom: number, deadEnds: Set<number>): void {
+    let state = stateAtFrom;
+    for (let position = from; position < to; position += 1) {
+      state = this.#next(state, text.charCodeAt(position));
+      if (position % STEP === 0) deadEnds.add(placeOf(position, state));
+    }
   }
 
   /** All ends of matches that begin at `start`, ascending. */
@@ -51,16 +82,19 @@ export class Automaton {
   }
 
   #walk(text: string, start: number, limit: number, onMatch: (end: number, pattern: number) => void): void {
-    const { classOf } = this.#classes;
     let state = 1;
     for (let position = start; position < limit; position += 1) {
-      const unitClass = classOf[text.charCodeAt(position)]!;
-      let next = this.#moves[state]![unitClass]!;
-      if (next === UNKNOWN) next = this.#move(state, unitClass);
+      const next = this.#next(state, text.charCodeAt(position));
       if (next === DEAD) return;
       state = next;
       if (this.#accepts[state]! >= 0) onMatch(position + 1, this.#accepts[state]!);
     }
+  }
+
+  #next(state: number, unit: number): number {
+    const unitClass = this.#classes.classOf[unit]!;
+    const next = this.#moves[state]![unitClass]!;
+    return next === UNKNOWN ? this.#move(state, unitClass) : next;
   }
 
   #move(state: number, unitClass: number): number {

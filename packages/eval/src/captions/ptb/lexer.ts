@@ -27,9 +27,10 @@ export class PtbLexer {
   /** The tokens as the lexer writes them, case kept; `LINE_BREAK` for line ends. */
   tokens(text: string): string[] {
     const tokens: string[] = [];
+    const deadEnds = new Set<number>();
     let position = 0;
     while (position < text.length) {
-      const match = this.#automaton.longest(text, position)!; // the last rule matches any unit
+      const match = this.#automaton.longest(text, position, deadEnds)!; // the last rule matches any unit
       const { output, rescan } = this.#rules[match.pattern]!;
       const end = this.#tokenEnd(text, position, match.end, match.pattern);
       const token = text.slice(position, end);

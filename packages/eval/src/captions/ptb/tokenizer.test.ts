@@ -118,7 +118,22 @@ describe('the automaton', () => {
     fc.assert(
       fc.property(caption, (text) => {
         for (let start = 0; start < text.length; start += 1)
-          expect(automaton.longest(text, start)).toEqual(naiveLongest(patterns, text, start));
+          expect(automaton.longest(text, start, new Set())).toEqual(naiveLongest(patterns, text, start));
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('what it learns about a text changes nothing', () => {
+    const row = fc
+      .tuple(fc.constantFrom('a', '😀', 'a@', '<a b="', 'x.y', 'http://', '1-', "a'", '. '), fc.integer({ min: 30, max: 90 }))
+      .map(([part, times]) => part.repeat(times));
+    const text = fc.array(fc.oneof(row, caption), { minLength: 1, maxLength: 5 }).map((parts) => parts.join(''));
+    fc.assert(
+      fc.property(text, (long) => {
+        const deadEnds = new Set<number>();
+        for (let start = 0; start < long.length; start += 1)
+          expect(automaton.longest(long, start, deadEnds)).toEqual(automaton.longest(long, start, new Set()));
       }),
       { numRuns: 60 },
     );
