@@ -98,6 +98,19 @@ export function assertKnownIds(
   );
 }
 
+/**
+ * Checks that what a model said is a text: a number would never equal an answer, and score 0 in silence.
+ *
+ * @throws {InputError} when one is not.
+ */
+export function assertTexts(where: string, id: Id, texts: readonly unknown[]): void {
+  for (const text of texts)
+    if (typeof text !== 'string')
+      throw new InputError(
+        `${where} ${listIds([id])} has ${JSON.stringify(text) ?? String(text)}, expected a text. Check the names of the keys, or correct what wrote it.`,
+      );
+}
+
 /** Sum in list order, over the number of values. @throws {InputError} when there is none. */
 export function mean(where: string, values: readonly number[]): number {
   if (values.length === 0)

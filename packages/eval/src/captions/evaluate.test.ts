@@ -113,6 +113,8 @@ describe('evaluateCaptions', () => {
       () => evaluateCaptions({ references, candidates: new Map([['5', 'a dog']]) }),
       () => evaluateCaptions({ ...input, images: [5, 'no such image'] }),
       () => evaluateCaptions({ ...input, images: [] }),
+      () => evaluateCaptions({ references: new Map([[1, ['a dog']]]), candidates: new Map([[1, 7 as never]]) }),
+      () => evaluateCaptions({ references: new Map([[1, ['a dog', null as never]]]), candidates: new Map([[1, '']]) }),
       () => evaluateCaptions({ references: new Map<Id, string[]>([[1, []]]), candidates: new Map([[1, 'a dog']]) }),
     ];
     expect(wrong.map(messageOf).join('\n')).toMatchInlineSnapshot(`
@@ -121,6 +123,8 @@ describe('evaluateCaptions', () => {
       evaluateCaptions: candidates: 1 result has an id that the images of the references lack ('5'). Ids are compared by value, and '5' is there as a number: write ids alike on both sides.
       evaluateCaptions: 1 of the images asked for have no references ('no such image'), expected images of the annotation file. Correct the list.
       evaluateCaptions: no image is left to score, expected at least one. Check the files, or the images asked for.
+      evaluateCaptions: candidates: image 1 has 7, expected a text. Check the names of the keys, or correct what wrote it.
+      evaluateCaptions: references: image 1 has null, expected a text. Check the names of the keys, or correct what wrote it.
       evaluateCaptions: 1 of 1 images have no reference caption (1), expected at least one. Leave these images out, or add captions."
     `);
   });

@@ -1,5 +1,5 @@
 import { InputError } from '@blip2/core/errors';
-import { assertKnownIds, assertSameIds, listIds } from '../ids.ts';
+import { assertKnownIds, assertSameIds, assertTexts, listIds } from '../ids.ts';
 import type { Id } from '../ids.ts';
 import { bleu } from './bleu.ts';
 import { cider } from './cider.ts';
@@ -86,6 +86,11 @@ export function prepareCaptions({
     throw new InputError(
       `${where}: ${bare.length} of ${ids.length} images have no reference caption (${listIds(bare)}), expected at least one. Leave these images out, or add captions.`,
     );
+
+  for (const id of ids) {
+    assertTexts(`${where}: references: image`, id, chosen.get(id)!);
+    assertTexts(`${where}: candidates: image`, id, [candidates.get(id)]);
+  }
 
   const tokens = tokenize(ids.flatMap((id) => [...chosen.get(id)!]));
   const spoken = tokenize(ids.map((id) => candidates.get(id)!));

@@ -1,4 +1,4 @@
-import { assertSameIds, indexById, mean } from '../ids.ts';
+import { assertSameIds, assertTexts, indexById, mean } from '../ids.ts';
 import type { Id, IndexOptions } from '../ids.ts';
 import { normalizeVqaAnswer } from '../vqa/normalization.ts';
 
@@ -25,6 +25,7 @@ export function gqaAccuracy({
   const gold = indexById('gqaAccuracy: questions', questions, ({ question_id }) => question_id);
   const given = indexById('gqaAccuracy: results', results, ({ question_id }) => question_id, { duplicates });
   assertSameIds('gqaAccuracy: results', given, gold, 'questions');
+  for (const [id, { answer }] of given) assertTexts('gqaAccuracy: results: question', id, [answer]);
   const form = normalization === 'exact' ? (text: string): string => text : lavisForm;
   const perQuestion = new Map([...gold].map(([id, { answer }]) => [id, form(given.get(id)!.answer) === form(answer)]));
   return {

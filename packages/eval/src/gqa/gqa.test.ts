@@ -90,6 +90,8 @@ describe('GQA', () => {
         evaluateGqa({ questions, predictions, attention: attention.map((one) => ({ ...one, attention: [[1]] })), sceneGraphs }),
       () => evaluateGqa({ questions: withoutUnbalanced(questions), predictions: balancedOnly, consistency: true }),
       () => evaluateGqa({ questions, predictions: [...predictions, ...predictions] }),
+      () => evaluateGqa({ questions, predictions: predictions.map((one) => ({ ...one, prediction: 2 as never })) }),
+      () => gqaAccuracy({ questions: [{ question_id: 1, answer: '2' }], results: [{ question_id: 1, answer: 2 as never }] }),
     ];
     expect(wrong.map(messageOf).join('\n')).toMatchInlineSnapshot(`
       "evaluateGqa: 3 questions have no prediction ('00201000', '00201013', '00201026'), expected one for every balanced question. Answer them.
@@ -99,7 +101,9 @@ describe('GQA', () => {
       evaluateGqa: question 00201000 has no scene graph of image 2370003, expected one for every balanced question. Add it, or leave out attention.
       evaluateGqa: the attention of question 00201000 has rows of 1 numbers, expected 7 rows of 7. Average it to that grid.
       evaluateGqa: question 00201065 entails 00202079, which is not among the questions. Score consistency with the file of all questions, not the balanced one.
-      evaluateGqa: predictions: 90 ids come more than once ('00201000', '00201013', '00201026', '00201039', '00201052' and 85 more), expected one entry an id. Remove the duplicates, or pass duplicates: 'first' to keep the first entry of each."
+      evaluateGqa: predictions: 90 ids come more than once ('00201000', '00201013', '00201026', '00201039', '00201052' and 85 more), expected one entry an id. Remove the duplicates, or pass duplicates: 'first' to keep the first entry of each.
+      evaluateGqa: predictions: question '00201000' has 2, expected a text. Check the names of the keys, or correct what wrote it.
+      gqaAccuracy: results: question 1 has 2, expected a text. Check the names of the keys, or correct what wrote it."
     `);
   });
 });

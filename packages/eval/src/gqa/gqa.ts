@@ -1,5 +1,5 @@
 import { InputError } from '@blip2/core/errors';
-import { indexById, listIds } from '../ids.ts';
+import { assertTexts, indexById, listIds } from '../ids.ts';
 import type { IndexOptions } from '../ids.ts';
 import { splitWords } from '../words.ts';
 import { groundingScore } from './grounding.ts';
@@ -44,6 +44,7 @@ export function evaluateGqa({
   duplicates,
 }: GqaInput): GqaScores {
   const given = indexById('evaluateGqa: predictions', predictions, ({ questionId }) => questionId, { duplicates });
+  for (const [id, { prediction }] of given) assertTexts('evaluateGqa: predictions: question', id, [prediction]);
   const all = Object.entries(questions);
   const asked = all.filter(([, { isBalanced }]) => isBalanced);
   const unanswered = (consistency ? all : asked).filter(([id]) => !given.has(id)).map(([id]) => id);
@@ -155,11 +156,9 @@ function distribution(answers: readonly { readonly question: GqaQuestion; readon
   let [sum, size] = [0, 0];
   for (const group of groups.values()) {
     const gold = Map.groupBy(group, ({ question }) => question.answer);
+    const given = Map.groupBy(group, ({ predicted }) => predicted);
     let score = 0;
-    for (const [answer, { length: expected }] of gold) {
-      const observed = group.filter(({ predicted }) => predicted === answer).length;
-      score += (observed - expected) ** 2 / expected;
-    }
+    for (const [answer, { length: expected }] of gold) score += ((given.get(answer)?.length ?? 0) - expected) ** 2 / expected;
     sum += score * group.length;
     size += group.length;
   }

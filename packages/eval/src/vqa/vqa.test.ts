@@ -164,6 +164,16 @@ describe('vqaAccuracy', () => {
     ).toThrowErrorMatchingInlineSnapshot(
       `[InputError: evaluateVqa: question 3 has no human answers, expected ten. Leave it out, or take the annotations of a split that has them.]`,
     );
+    expect(() =>
+      evaluateVqa({ annotations: [one(3)], results: [{ question_id: 3, answer: 2 as never }] }),
+    ).toThrowErrorMatchingInlineSnapshot(
+      `[InputError: evaluateVqa: results: question 3 has 2, expected a text. Check the names of the keys, or correct what wrote it.]`,
+    );
+    expect(() =>
+      evaluateVqa({ annotations: [{ question_id: 3, answers: [{ answer: 2 as never }] }], results: [say(3)] }),
+    ).toThrowErrorMatchingInlineSnapshot(
+      `[InputError: evaluateVqa: annotations: question 3 has 2, expected a text. Check the names of the keys, or correct what wrote it.]`,
+    );
     expect(
       evaluateVqa({ annotations: [one(1)], results: [say(1), { question_id: 1, answer: 'no' }], duplicates: 'first' }).overall,
     ).toBe(0);

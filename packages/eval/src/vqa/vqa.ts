@@ -1,5 +1,5 @@
 import { InputError } from '@blip2/core/errors';
-import { assertSameIds, indexById, mean } from '../ids.ts';
+import { assertSameIds, assertTexts, indexById, mean } from '../ids.ts';
 import type { Id, IndexOptions } from '../ids.ts';
 import { cleanVqaAnswer, normalizeVqaAnswer, normalizeVqaPunctuation } from './normalization.ts';
 import type { VqaNormalization } from './normalization.ts';
@@ -49,7 +49,12 @@ export function vqaAccuracy(
     throw new InputError(
       'vqaAccuracy: got no human answers, expected at least one, ten in VQAv2. Questions of a test split have none.',
     );
-  const compared = (normalization === 'challenge' ? asChallenge : asLavis)(prediction, answers);
+  return accuracyOf(prediction, answers, formsOf(normalization));
+}
+
+function accuracyOf(prediction: string, answers: readonly string[], forms: AnswerForms): number {
+  const compared =
+    forms.normalization === 'challenge' ? asChallenge(prediction, answers, forms) : asLavis(prediction, answers, forms);
   const matches = compared.answers.filter((answer) => answer === compared.prediction).length;
   const accuracies = compared.answers.map((answer) => Math.min(1, (matches - (answer === compared.prediction ? 1 : 0)) / 3));
   return mean('vqaAccuracy', accuracies);
@@ -76,14 +81,19 @@ export function evaluateVqa({
   const given = indexById('evaluateVqa: results', results, ({ question_id }) => question_id, { duplicates });
   assertSameIds('evaluateVqa: results', given, byQuestion, 'questions');
 
+  const plain = formsOf(normalization);
+  const forms = { ...plain, clean: remembering(plain.clean), whole: remembering(plain.whole), half: remembering(plain.half) };
   const perQuestion = new Map<Id, number>();
   for (const [id, { answers }] of byQuestion) {
     const texts = answers.map(({ answer }) => answer);
+    const { answer: prediction } = given.get(id)!;
+    assertTexts('evaluateVqa: annotations: question', id, texts);
+    assertTexts('evaluateVqa: results: question', id, [prediction]);
     if (texts.length === 0)
       throw new InputError(
         `evaluateVqa: question ${id} has no human answers, expected ten. Leave it out, or take the annotations of a split that has them.`,
       );
-    perQuestion.set(id, 100 * vqaAccuracy(given.get(id)!.answer, texts, normalization));
+    perQuestion.set(id, 100 * accuracyOf(prediction, texts, forms));
   }
   const perType = (type: 'answer_type' | 'question_type'): Map<string, number> => {
     const groups = Map.groupBy(
@@ -118,22 +128,46 @@ interface Compared {
   readonly answers: readonly string[];
 }
 
-/** Nothing but outer white space changes when people agree to the letter. */
-function asChallenge(prediction: string, answers: readonly string[]): Compared {
-  const [cleanPrediction, cleanAnswers] = [cleanVqaAnswer(prediction), answers.map(cleanVqaAnswer)];
-  if (areEqual(cleanAnswers)) return { prediction: cleanPrediction, answers: cleanAnswers };
+/** What answers become before they are compared. */
+interface AnswerForms {
+  readonly normalization: VqaNormalization;
+  /** Without outer white space. */
+  readonly clean: (answer: string) => string;
+  /** Normalised, of a clean answer. */
+  readonly whole: (answer: string) => string;
+  /** With the first of the two steps alone. */
+  readonly half: (answer: string) => string;
+}
+
+function formsOf(normalization: VqaNormalization): AnswerForms {
   return {
-    prediction: normalizeVqaAnswer(cleanPrediction),
-    answers: cleanAnswers.map((answer) => normalizeVqaAnswer(answer)),
+    normalization,
+    clean: cleanVqaAnswer,
+    whole: (answer) => normalizeVqaAnswer(answer, normalization),
+    half: (answer) => normalizeVqaPunctuation(answer, normalization),
   };
 }
 
-/** The prediction is normalised wholly, the human answers half, so that `two` is wrong where ten people say `two`. */
-function asLavis(prediction: string, answers: readonly string[]): Compared {
-  return {
-    prediction: normalizeVqaAnswer(cleanVqaAnswer(prediction), 'lavis'),
-    answers: areEqual(answers) ? answers : answers.map((answer) => normalizeVqaPunctuation(answer, 'lavis')),
+/** The same function, which does each text once: people say the same things by the thousand. */
+function remembering(form: (answer: string) => string): (answer: string) => string {
+  const known = new Map<string, string>();
+  return (answer) => {
+    let made = known.get(answer);
+    if (made === undefined) known.set(answer, (made = form(answer)));
+    return made;
   };
+}
+
+/** Nothing but outer white space changes when people agree to the letter. */
+function asChallenge(prediction: string, answers: readonly string[], { clean, whole }: AnswerForms): Compared {
+  const [cleanPrediction, cleanAnswers] = [clean(prediction), answers.map(clean)];
+  if (areEqual(cleanAnswers)) return { prediction: cleanPrediction, answers: cleanAnswers };
+  return { prediction: whole(cleanPrediction), answers: cleanAnswers.map(whole) };
+}
+
+/** The prediction is normalised wholly, the human answers half, so that `two` is wrong where ten people say `two`. */
+function asLavis(prediction: string, answers: readonly string[], { clean, whole, half }: AnswerForms): Compared {
+  return { prediction: whole(clean(prediction)), answers: areEqual(answers) ? answers : answers.map(half) };
 }
 
 function areEqual(texts: readonly string[]): boolean {
