@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { writeSafetensorsFile } from '@blip2/checkpoints/node';
@@ -124,9 +124,9 @@ describe('blip2 eval, from official files', () => {
       lavis: { precise: { overall: number } };
     };
     const asked = questions.map(({ question_id, image_id, question }) => ({ question_id, image_id, question }));
-    const annotations = questions.map(({ answers, prediction: _, accuracy: __, lavisAccuracy: ___, ...rest }) => ({
-      ...rest,
-      answers: (answers as [number, string, string][]).map(([answer_id, answer, answer_confidence]) => ({
+    const annotations = questions.map((question) => ({
+      ...question,
+      answers: (question['answers'] as [number, string, string][]).map(([answer_id, answer, answer_confidence]) => ({
         answer_id,
         answer,
         answer_confidence,

@@ -39,7 +39,8 @@ export const evalCommand: Command = defineCommand({
       await writeRun(values.output, run, evaluation);
     }
     const { scores, unavailable } = run;
-    for (const [metric, reason] of Object.entries(unavailable ?? {})) session.output.note(`${metric} is not there: ${reason}${WAYS[metric] ?? ''}`);
+    for (const [metric, reason] of Object.entries(unavailable ?? {}))
+      session.output.note(`${metric} is not there: ${reason}${WAYS[metric] ?? ''}`);
     session.output.result({ ...scores, ...(unavailable && { unavailable }) }, resultTable(run).trimEnd());
     return 0;
   },

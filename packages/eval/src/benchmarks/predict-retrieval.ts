@@ -1,6 +1,5 @@
 import type { Matcher } from '@blip2/core';
 import { InputError } from '@blip2/core/errors';
-import type { Id } from '../ids.ts';
 import { bestCandidates } from '../retrieval/ranks.ts';
 import { rerankedScores } from '../retrieval/rerank.ts';
 import { ROW_CODEC } from './journal.ts';
