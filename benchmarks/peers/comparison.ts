@@ -1,11 +1,11 @@
-import type { SideDescription, Task } from './protocol.ts';
+import type { MetricsTask, SideDescription, Task } from './protocol.ts';
 import type { SideCommand } from './side.ts';
 import type { Agreement } from './statistics.ts';
 
 /** A side's part in a comparison. */
 export interface Contender {
   readonly command: SideCommand;
-  readonly task: Task;
+  readonly task: Task | MetricsTask;
 }
 
 /** Two ways to do the same work. */

@@ -7,6 +7,7 @@ import type { Comparison } from './comparison.ts';
 import { COMPARISON_NAMES, type ComparisonSettings, planComparisons } from './comparisons.ts';
 import { BenchmarkData } from './data.ts';
 import { measure } from './measure.ts';
+import type { Task } from './protocol.ts';
 
 const python = process.env['BLIP2_PEER_PYTHON'];
 let folder: string;
@@ -25,7 +26,7 @@ const planned = async (name: string): Promise<Comparison> => planComparisons(set
 function inFloat32(comparison: Comparison): Comparison {
   const float32 = (contender: Comparison['ours']): Comparison['ours'] => ({
     ...contender,
-    task: { ...contender.task, dtype: 'fp32' },
+    task: { ...contender.task, dtype: 'fp32' } as Task,
   });
   return { ...comparison, ours: float32(comparison.ours), peer: float32(comparison.peer) };
 }

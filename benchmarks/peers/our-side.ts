@@ -36,7 +36,7 @@ function answer(
 ): Promise<SideDescription | RunAnswer | OutputAnswer | MemoryAnswer> {
   switch (request.command) {
     case 'load':
-      return load(request.task);
+      return load(request.task as Task);
     case 'run':
       return run();
     case 'output':

@@ -44,9 +44,17 @@ export type Task = TaskBase &
       }
   );
 
+/** Work of the scorers, which know no model; `metrics.ts` compares it. */
+export interface MetricsTask {
+  readonly kind: 'metrics';
+  readonly work: string;
+  /** Where the files to be scored are. */
+  readonly folder: string;
+}
+
 /** What the harness asks. */
 export type SideRequest =
-  | { readonly command: 'load'; readonly task: Task }
+  | { readonly command: 'load'; readonly task: Task | MetricsTask }
   | { readonly command: 'run' }
   | { readonly command: 'output'; readonly path: string }
   | { readonly command: 'memory' }

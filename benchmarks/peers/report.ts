@@ -70,7 +70,8 @@ function remarksOf({ name, ours, peer, outputs }: ComparisonResult): string[] {
   }
   for (const [key, value] of Object.entries(ours?.values ?? {})) {
     const other = peer?.values?.[key];
-    if (other !== undefined) remarks.push(`- ${name}, ${key}: ours ${value.toPrecision(6)}, peer ${other.toPrecision(6)}.`);
+    if (peer === undefined) remarks.push(`- ${name}, ${key}: ${value.toPrecision(6)}.`);
+    else if (other !== undefined) remarks.push(`- ${name}, ${key}: ours ${value.toPrecision(6)}, peer ${other.toPrecision(6)}.`);
   }
   const foreignLoad = Math.max(ours?.foreignLoad ?? 0, peer?.foreignLoad ?? 0);
   if (foreignLoad > QUIET_LOAD) {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { InputError, ResourceError } from '@blip2/core';
 import { processorSecondsOf } from './processor-watch.ts';
-import type { SideAnswers, SideDescription, SideRequest, Task } from './protocol.ts';
+import type { MetricsTask, SideAnswers, SideDescription, SideRequest, Task } from './protocol.ts';
 
 /** How a side's process is started. */
 export interface SideCommand {
@@ -29,7 +29,7 @@ const KEPT_ERROR_TEXT = 2000;
 export interface Side extends AsyncDisposable {
   readonly name: string;
   /** Loads a task. @throws {ResourceError} when the side cannot. */
-  load(task: Task): Promise<SideDescription>;
+  load(task: Task | MetricsTask): Promise<SideDescription>;
   /** @throws {ResourceError} with the side's own words when it fails or ends. */
   ask<Request extends Exclude<SideRequest, { readonly command: 'load' | 'quit' }>>(
     request: Request,
@@ -65,7 +65,7 @@ class ChildSide implements Side {
     this.#ended = Promise.race([once(child, 'close'), once(child, 'error')]).catch(() => undefined);
   }
 
-  load(task: Task): Promise<SideDescription> {
+  load(task: Task | MetricsTask): Promise<SideDescription> {
     return this.#exchange({ command: 'load', task }) as Promise<SideDescription>;
   }
 

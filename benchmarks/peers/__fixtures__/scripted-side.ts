@@ -21,7 +21,12 @@ for await (const line of createInterface(process.stdin)) {
 function answer(request: Exclude<SideRequest, { readonly command: 'quit' }>): object {
   switch (request.command) {
     case 'load':
-      return { ok: true, runtime: 'Scripted 1.0', libraries: { scripts: '2.0' }, threads: request.task.threads };
+      return {
+        ok: true,
+        runtime: 'Scripted 1.0',
+        libraries: { scripts: '2.0' },
+        threads: 'threads' in request.task ? request.task.threads : 1,
+      };
     case 'run':
       return run();
     case 'output':

@@ -1,6 +1,5 @@
 import { InputError } from '@blip2/core/errors';
-import { splitWords } from '../words.ts';
-import { nGrams } from './n-grams.ts';
+import { type CountedCaptions, countCaptions, type GramTable, LONGEST } from './n-grams.ts';
 import type { TokenizedCaptions } from './tokenizer.ts';
 
 /** BLEU-1 to BLEU-4, from 0 to 1. */
@@ -37,9 +36,16 @@ const SMALL = 1e-9; // keeps a division by no guesses finite
  * Source: Papineni et al. 2002; pycocoevalcap `bleu_scorer.py` with `option="closest"`.
  */
 export function bleu(captions: readonly TokenizedCaptions[]): BleuResult {
+  const { table, counted } = countCaptions(captions);
+  return bleuOfCounts(counted, table);
+}
+
+/** BLEU of captions whose n-grams are counted. @throws as {@link bleu}. */
+export function bleuOfCounts(captions: readonly CountedCaptions[], { size }: Pick<GramTable, 'size'>): BleuResult {
   if (captions.length === 0)
     throw new InputError('bleu: nothing to score, expected at least one image. Check the files or the subset.');
-  const perImage = captions.map(count);
+  const most = new Int32Array(size); // [grams], largest number in a reference of the present image
+  const perImage = captions.map((one, index) => count(one, index, most));
   const totals = perImage.reduce((sum, one) => ({
     candidateLength: sum.candidateLength + one.candidateLength,
     referenceLength: sum.referenceLength + one.referenceLength,
@@ -49,28 +55,28 @@ export function bleu(captions: readonly TokenizedCaptions[]): BleuResult {
   return { corpus: score(totals), perImage: perImage.map(score), totals };
 }
 
-function count({ candidate, references }: TokenizedCaptions, index: number): BleuTotals {
+/** @param most - 0 everywhere, as it is again afterwards. */
+function count({ candidate, references }: CountedCaptions, index: number, most: Int32Array): BleuTotals {
   if (references.length === 0)
     throw new InputError(
       `bleu: image ${index} has no references, expected at least one. Leave the image out, or add its captions.`,
     );
-  const words = splitWords(candidate);
-  const others = references.map(splitWords);
-  const grams = nGrams(words);
-  const otherGrams = others.map(nGrams);
-  const matches = grams.map((counts, n) =>
-    [...counts].reduce(
-      (sum, [gram, times]) => sum + Math.min(times, Math.max(...otherGrams.map((one) => one[n]!.get(gram) ?? 0))),
-      0,
-    ),
-  );
-  const distance = (length: number): number => Math.abs(length - words.length);
-  const [referenceLength] = others.map(({ length }) => length).toSorted((a, b) => distance(a) - distance(b) || a - b);
+  for (const { grams, counts } of references)
+    for (let at = 0; at < grams.length; at += 1) if (counts[at]! > most[grams[at]!]!) most[grams[at]!] = counts[at]!;
+  const matches = Array.from({ length: LONGEST }, (_, n) => {
+    let sum = 0;
+    for (let at = candidate.starts[n]!; at < candidate.starts[n + 1]!; at += 1)
+      sum += Math.min(candidate.counts[at]!, most[candidate.grams[at]!]!);
+    return sum;
+  });
+  for (const { grams } of references) for (const gram of grams) most[gram] = 0;
+  const distance = (length: number): number => Math.abs(length - candidate.length);
+  const [referenceLength] = references.map(({ length }) => length).toSorted((a, b) => distance(a) - distance(b) || a - b);
   return {
-    candidateLength: words.length,
+    candidateLength: candidate.length,
     referenceLength: referenceLength!,
     matches,
-    guesses: grams.map((_, n) => Math.max(0, words.length - n)),
+    guesses: matches.map((_, n) => Math.max(0, candidate.length - n)),
   };
 }
 

@@ -1,7 +1,6 @@
 import { InputError } from '@blip2/core/errors';
 import { mean } from '../ids.ts';
-import { splitWords } from '../words.ts';
-import { LONGEST, nGrams } from './n-grams.ts';
+import { type CountedCaptions, countCaptions, type GramCounts, GramTable, LONGEST } from './n-grams.ts';
 import type { CaptionScores, TokenizedCaptions } from './tokenizer.ts';
 
 const SIGMA = 6; // of the penalty for lengths, Vedantam et al. 2015
@@ -32,16 +31,28 @@ export interface CiderOptions {
  * Source: pycocoevalcap `cider_scorer.py`, `compute_doc_freq`.
  */
 export function documentFrequencies(corpus: readonly (readonly string[])[]): DocumentFrequencies {
-  if (corpus.length === 0)
-    throw new InputError('documentFrequencies: the corpus has no images, expected at least one. Pass the references.');
-  const counts = new Map<string, number>();
-  for (const references of corpus) {
-    const present = new Set(
-      references.flatMap((reference) => nGrams(splitWords(reference)).flatMap((grams) => [...grams.keys()])),
-    );
-    for (const gram of present) counts.set(gram, (counts.get(gram) ?? 0) + 1);
+  if (corpus.length === 0) throw noCorpus();
+  const table = new GramTable();
+  const counted = corpus.map((references) => references.map((reference) => table.count(reference)));
+  const images = imagesOfGrams(counted, table.size);
+  const texts = table.texts();
+  return { images: corpus.length, counts: new Map(texts.slice(1).map((text, index) => [text, images[index + 1]!])) };
+}
+
+/** In how many images each n-gram is in a reference, by its number. */
+function imagesOfGrams(corpus: readonly (readonly GramCounts[])[], size: number): Int32Array {
+  const images = new Int32Array(size);
+  const lastImage = new Int32Array(size); // that counted it, from 1 on
+  for (const [image, references] of corpus.entries()) {
+    for (const { grams } of references) {
+      for (const gram of grams) {
+        if (lastImage[gram] === image + 1) continue;
+        lastImage[gram] = image + 1;
+        images[gram]! += 1;
+      }
+    }
   }
-  return { images: corpus.length, counts };
+  return images;
 }
 
 /**
@@ -53,51 +64,101 @@ export function documentFrequencies(corpus: readonly (readonly string[])[]): Doc
  * With the frequencies of a single image all weights, and so the score, are 0.
  * Source: Vedantam et al., CIDEr (arXiv 1411.5726); pycocoevalcap `cider_scorer.py`, whose "CIDEr" is CIDEr-D.
  */
-export function cider(
-  captions: readonly TokenizedCaptions[],
+export function cider(captions: readonly TokenizedCaptions[], options: CiderOptions = {}): CaptionScores {
+  const { table, counted } = countCaptions(captions);
+  return ciderOfCounts(counted, table, options);
+}
+
+/** CIDEr of captions whose n-grams are counted. @throws as {@link cider}. */
+export function ciderOfCounts(
+  captions: readonly CountedCaptions[],
+  table: GramTable,
   { variant = 'cider-d', frequencies }: CiderOptions = {},
 ): CaptionScores {
-  const { images, counts } = frequencies ?? documentFrequencies(captions.map(({ references }) => references));
-  const logImages = Math.log(images);
-  const weight = (gram: string): number => logImages - Math.log(Math.max(1, counts.get(gram) ?? 0));
+  const weights = weightsOf(captions, table, frequencies); // [grams]
+  const other = new Float64Array(table.size); // [grams], weights in the present reference
   const perImage = captions.map(({ candidate, references }, index) => {
     if (references.length === 0)
       throw new InputError(
         `cider: image ${index} has no references, expected at least one. Leave the image out, or add its captions.`,
       );
-    const vector = weighted(candidate, weight);
-    const similarities = references.map((reference) => similarity(vector, weighted(reference, weight), variant === 'cider-d'));
-    return (10 * similarities.reduce((sum, one) => sum + one, 0)) / LONGEST / references.length;
+    const vector = weighted(candidate, weights);
+    let sum = 0;
+    for (const reference of references) sum += similarity(vector, weighted(reference, weights), other, variant === 'cider-d');
+    return (10 * sum) / LONGEST / references.length;
   });
   return { corpus: mean('cider', perImage), perImage };
 }
 
-/** Weighted n-grams of a sentence, by n; their norms; and its length as the reference counts it: the number of bigrams. */
+/** How much an n-gram counts, by its number: the rarer, the more. */
+function weightsOf(
+  captions: readonly CountedCaptions[],
+  table: GramTable,
+  frequencies: DocumentFrequencies | undefined,
+): Float64Array {
+  if (frequencies !== undefined) {
+    const logImages = Math.log(frequencies.images);
+    return Float64Array.from(table.texts(), (text) => logImages - Math.log(Math.max(1, frequencies.counts.get(text) ?? 0)));
+  }
+  if (captions.length === 0) throw noCorpus();
+  const logImages = Math.log(captions.length);
+  const images = imagesOfGrams(
+    captions.map(({ references }) => references),
+    table.size,
+  );
+  return Float64Array.from(images, (count) => logImages - Math.log(Math.max(1, count)));
+}
+
+function noCorpus(): InputError {
+  return new InputError('documentFrequencies: the corpus has no images, expected at least one. Pass the references.');
+}
+
+/** A sentence with the weights of its n-grams, and their norms. */
 interface Vector {
-  readonly weights: readonly Map<string, number>[]; // [n]
+  readonly counted: GramCounts;
+  readonly weights: Float64Array; // of its grams
   readonly norms: readonly number[]; // [n]
-  readonly length: number;
 }
 
-function weighted(sentence: string, weight: (gram: string) => number): Vector {
-  const words = splitWords(sentence);
-  const weights = nGrams(words).map((grams) => new Map([...grams].map(([gram, count]) => [gram, count * weight(gram)])));
-  const norms = weights.map((one) => Math.sqrt([...one.values()].reduce((sum, value) => sum + value * value, 0)));
-  return { weights, norms, length: Math.max(0, words.length - 1) };
+function weighted(counted: GramCounts, weights: Float64Array): Vector {
+  const { grams, counts, starts } = counted;
+  const own = new Float64Array(grams.length);
+  for (let at = 0; at < grams.length; at += 1) own[at] = counts[at]! * weights[grams[at]!]!;
+  const norms = Array.from({ length: LONGEST }, (_, n) => {
+    let squares = 0;
+    for (let at = starts[n]!; at < starts[n + 1]!; at += 1) squares += own[at]! * own[at]!;
+    return Math.sqrt(squares);
+  });
+  return { counted, weights: own, norms };
 }
 
-/** Sum over n of the cosines, in the clipped form of CIDEr-D when asked. */
-function similarity(candidate: Vector, reference: Vector, clipped: boolean): number {
-  const penalty = clipped ? Math.exp(-((candidate.length - reference.length) ** 2) / (2 * SIGMA ** 2)) : 1;
+/**
+ * Sum over n of the cosines, in the clipped form of CIDEr-D when asked.
+ *
+ * @param other - 0 everywhere, as it is again afterwards.
+ */
+function similarity(candidate: Vector, reference: Vector, other: Float64Array, clipped: boolean): number {
+  const { grams, starts } = candidate.counted;
+  const others = reference.counted.grams;
+  for (let at = 0; at < others.length; at += 1) other[others[at]!] = reference.weights[at]!;
+  const penalty = clipped ? Math.exp(-((bigrams(candidate) - bigrams(reference)) ** 2) / (2 * SIGMA ** 2)) : 1;
   let sum = 0;
   for (let n = 0; n < LONGEST; n += 1) {
     let product = 0;
-    for (const [gram, value] of candidate.weights[n]!) {
-      const other = reference.weights[n]!.get(gram) ?? 0;
-      product += (clipped ? Math.min(value, other) : value) * other;
+    for (let at = starts[n]!; at < starts[n + 1]!; at += 1) {
+      const theirs = other[grams[at]!]!;
+      if (theirs === 0) continue;
+      const mine = candidate.weights[at]!;
+      product += (clipped ? Math.min(mine, theirs) : mine) * theirs;
     }
     const norms = candidate.norms[n]! * reference.norms[n]!;
     sum += (norms === 0 ? product : product / norms) * penalty;
   }
+  for (let at = 0; at < others.length; at += 1) other[others[at]!] = 0;
   return sum;
+}
+
+/** The length of a sentence, as the reference counts it. */
+function bigrams({ counted: { length } }: Vector): number {
+  return Math.max(0, length - 1);
 }

@@ -1,8 +1,9 @@
 import { InputError } from '@blip2/core/errors';
 import { assertKnownIds, assertSameIds, assertTexts, listIds } from '../ids.ts';
 import type { Id } from '../ids.ts';
-import { bleu } from './bleu.ts';
-import { cider } from './cider.ts';
+import { bleuOfCounts } from './bleu.ts';
+import { ciderOfCounts } from './cider.ts';
+import { countCaptions } from './n-grams.ts';
 import { tokenizePtb } from './ptb/tokenizer.ts';
 import { rougeL } from './rouge.ts';
 import type { CaptionTokenizer, TokenizedCaptions } from './tokenizer.ts';
@@ -105,7 +106,8 @@ export function prepareCaptions({
 
 /** The second half of {@link evaluateCaptions}. */
 export function scorePrepared({ ids, captions, leftOut }: PreparedCaptions): CaptionEvaluation {
-  const [blue, rouge, consensus] = [bleu(captions), rougeL(captions), cider(captions)];
+  const { table, counted } = countCaptions(captions);
+  const [blue, rouge, consensus] = [bleuOfCounts(counted, table), rougeL(captions), ciderOfCounts(counted, table)];
   const named = (scores: readonly number[], rougeScore: number, ciderScore: number): Record<CaptionMetric, number> => ({
     Bleu_1: scores[0]!,
     Bleu_2: scores[1]!,

@@ -8,7 +8,7 @@ export function nothing(): string {
 }
 
 export function withoutSoftHyphens(text: string): string {
-  return text.replaceAll('\u00ad', '') || '-';
+  return text.includes('\u00ad') ? text.replaceAll('\u00ad', '') || '-' : text;
 }
 
 /** Spaces that do not part words. */
