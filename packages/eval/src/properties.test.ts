@@ -51,7 +51,8 @@ describe('captions', () => {
   it('a copy of the only reference has the most that there is', () => {
     fc.assert(
       fc.property(images, caption, (list, said) => {
-        const single = list.map((one) => ({ ...one, references: one.references.slice(0, 1) }));
+        // Not an empty one: the guards of BLEU then weigh more than words.
+        const single = list.map((one) => ({ ...one, references: [one.references[0] || 'a dog'] }));
         const copies = single.map((one) => ({ ...one, candidate: one.references[0]! }));
         const others = single.map((one) => ({ ...one, candidate: said }));
         const [best, other] = [evaluateCaptions(inputOf(copies)), evaluateCaptions(inputOf(others))];
