@@ -41,11 +41,11 @@ export function bleu(captions: readonly TokenizedCaptions[]): BleuResult {
 }
 
 /** BLEU of captions whose n-grams are counted. @throws as {@link bleu}. */
-export function bleuOfCounts(captions: readonly CountedCaptions[], { size }: Pick<GramTable, 'size'>): BleuResult {
+export function bleuOfCounts(captions: readonly CountedCaptions[], table: GramTable): BleuResult {
   if (captions.length === 0)
     throw new InputError('bleu: nothing to score, expected at least one image. Check the files or the subset.');
-  const most = new Int32Array(size); // [grams], largest number in a reference of the present image
-  const perImage = captions.map((one, index) => count(one, index, most));
+  const most = new Int32Array(table.size); // [grams], largest number in a reference of the present image
+  const perImage = captions.map((one, index) => count(one, index, table, most));
   const totals = perImage.reduce((sum, one) => ({
     candidateLength: sum.candidateLength + one.candidateLength,
     referenceLength: sum.referenceLength + one.referenceLength,
@@ -56,20 +56,24 @@ export function bleuOfCounts(captions: readonly CountedCaptions[], { size }: Pic
 }
 
 /** @param most - 0 everywhere, as it is again afterwards. */
-function count({ candidate, references }: CountedCaptions, index: number, most: Int32Array): BleuTotals {
+function count(
+  { candidate, references }: CountedCaptions,
+  index: number,
+  { grams, counts }: GramTable,
+  most: Int32Array,
+): BleuTotals {
   if (references.length === 0)
     throw new InputError(
       `bleu: image ${index} has no references, expected at least one. Leave the image out, or add its captions.`,
     );
-  for (const { grams, counts } of references)
-    for (let at = 0; at < grams.length; at += 1) if (counts[at]! > most[grams[at]!]!) most[grams[at]!] = counts[at]!;
+  for (const { starts } of references)
+    for (let at = starts[0]!; at < starts[LONGEST]!; at += 1) if (counts[at]! > most[grams[at]!]!) most[grams[at]!] = counts[at]!;
   const matches = Array.from({ length: LONGEST }, (_, n) => {
     let sum = 0;
-    for (let at = candidate.starts[n]!; at < candidate.starts[n + 1]!; at += 1)
-      sum += Math.min(candidate.counts[at]!, most[candidate.grams[at]!]!);
+    for (let at = candidate.starts[n]!; at < candidate.starts[n + 1]!; at += 1) sum += Math.min(counts[at]!, most[grams[at]!]!);
     return sum;
   });
-  for (const { grams } of references) for (const gram of grams) most[gram] = 0;
+  for (const { starts } of references) for (let at = starts[0]!; at < starts[LONGEST]!; at += 1) most[grams[at]!] = 0;
   const distance = (length: number): number => Math.abs(length - candidate.length);
   const [referenceLength] = references.map(({ length }) => length).toSorted((a, b) => distance(a) - distance(b) || a - b);
   return {

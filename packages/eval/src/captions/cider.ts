@@ -34,18 +34,19 @@ export function documentFrequencies(corpus: readonly (readonly string[])[]): Doc
   if (corpus.length === 0) throw noCorpus();
   const table = new GramTable();
   const counted = corpus.map((references) => references.map((reference) => table.count(reference)));
-  const images = imagesOfGrams(counted, table.size);
+  const images = imagesOfGrams(counted, table);
   const texts = table.texts();
   return { images: corpus.length, counts: new Map(texts.slice(1).map((text, index) => [text, images[index + 1]!])) };
 }
 
 /** In how many images each n-gram is in a reference, by its number. */
-function imagesOfGrams(corpus: readonly (readonly GramCounts[])[], size: number): Int32Array {
+function imagesOfGrams(corpus: readonly (readonly GramCounts[])[], { size, grams }: GramTable): Int32Array {
   const images = new Int32Array(size);
   const lastImage = new Int32Array(size); // that counted it, from 1 on
   for (const [image, references] of corpus.entries()) {
-    for (const { grams } of references) {
-      for (const gram of grams) {
+    for (const { starts } of references) {
+      for (let at = starts[0]!; at < starts[LONGEST]!; at += 1) {
+        const gram = grams[at]!;
         if (lastImage[gram] === image + 1) continue;
         lastImage[gram] = image + 1;
         images[gram]! += 1;
@@ -75,19 +76,33 @@ export function ciderOfCounts(
   table: GramTable,
   { variant = 'cider-d', frequencies }: CiderOptions = {},
 ): CaptionScores {
-  const weights = weightsOf(captions, table, frequencies); // [grams]
-  const other = new Float64Array(table.size); // [grams], weights in the present reference
+  const corpus: Corpus = {
+    grams: table.grams,
+    counts: table.counts,
+    weights: weightsOf(captions, table, frequencies),
+    other: new Float64Array(table.size),
+  };
   const perImage = captions.map(({ candidate, references }, index) => {
     if (references.length === 0)
       throw new InputError(
         `cider: image ${index} has no references, expected at least one. Leave the image out, or add its captions.`,
       );
-    const vector = weighted(candidate, weights);
+    const norms = normsOf(candidate, corpus);
     let sum = 0;
-    for (const reference of references) sum += similarity(vector, weighted(reference, weights), other, variant === 'cider-d');
+    for (const reference of references) sum += similarity(candidate, norms, reference, corpus, variant === 'cider-d');
     return (10 * sum) / LONGEST / references.length;
   });
   return { corpus: mean('cider', perImage), perImage };
+}
+
+/** What sentences are compared by. */
+interface Corpus {
+  readonly grams: Int32Array;
+  readonly counts: Int32Array;
+  /** Of an n-gram that occurs once, by its number. */
+  readonly weights: Float64Array;
+  /** By number, weights in the present reference; 0 everywhere between comparisons. */
+  readonly other: Float64Array;
 }
 
 /** How much an n-gram counts, by its number: the rarer, the more. */
@@ -104,61 +119,57 @@ function weightsOf(
   const logImages = Math.log(captions.length);
   const images = imagesOfGrams(
     captions.map(({ references }) => references),
-    table.size,
+    table,
   );
-  return Float64Array.from(images, (count) => logImages - Math.log(Math.max(1, count)));
+  const weights = new Float64Array(table.size);
+  for (let gram = 1; gram < weights.length; gram += 1) weights[gram] = logImages - Math.log(Math.max(1, images[gram]!));
+  return weights;
 }
 
 function noCorpus(): InputError {
   return new InputError('documentFrequencies: the corpus has no images, expected at least one. Pass the references.');
 }
 
-/** A sentence with the weights of its n-grams, and their norms. */
-interface Vector {
-  readonly counted: GramCounts;
-  readonly weights: Float64Array; // of its grams
-  readonly norms: readonly number[]; // [n]
-}
-
-function weighted(counted: GramCounts, weights: Float64Array): Vector {
-  const { grams, counts, starts } = counted;
-  const own = new Float64Array(grams.length);
-  for (let at = 0; at < grams.length; at += 1) own[at] = counts[at]! * weights[grams[at]!]!;
-  const norms = Array.from({ length: LONGEST }, (_, n) => {
+/** Norms of a sentence's weights, for n from 1 to 4. */
+function normsOf({ starts }: GramCounts, { grams, counts, weights }: Corpus): number[] {
+  return Array.from({ length: LONGEST }, (_, n) => {
     let squares = 0;
-    for (let at = starts[n]!; at < starts[n + 1]!; at += 1) squares += own[at]! * own[at]!;
+    for (let at = starts[n]!; at < starts[n + 1]!; at += 1) squares += (counts[at]! * weights[grams[at]!]!) ** 2;
     return Math.sqrt(squares);
   });
-  return { counted, weights: own, norms };
 }
 
-/**
- * Sum over n of the cosines, in the clipped form of CIDEr-D when asked.
- *
- * @param other - 0 everywhere, as it is again afterwards.
- */
-function similarity(candidate: Vector, reference: Vector, other: Float64Array, clipped: boolean): number {
-  const { grams, starts } = candidate.counted;
-  const others = reference.counted.grams;
-  for (let at = 0; at < others.length; at += 1) other[others[at]!] = reference.weights[at]!;
+/** Sum over n of the cosines of two sentences, in the clipped form of CIDEr-D when asked. */
+function similarity(
+  candidate: GramCounts,
+  norms: readonly number[],
+  reference: GramCounts,
+  corpus: Corpus,
+  clipped: boolean,
+): number {
+  const { grams, counts, weights, other } = corpus;
+  const [first, last] = [reference.starts[0]!, reference.starts[LONGEST]!];
+  for (let at = first; at < last; at += 1) other[grams[at]!] = counts[at]! * weights[grams[at]!]!;
+  const otherNorms = normsOf(reference, corpus);
   const penalty = clipped ? Math.exp(-((bigrams(candidate) - bigrams(reference)) ** 2) / (2 * SIGMA ** 2)) : 1;
   let sum = 0;
   for (let n = 0; n < LONGEST; n += 1) {
     let product = 0;
-    for (let at = starts[n]!; at < starts[n + 1]!; at += 1) {
-      const theirs = other[grams[at]!]!;
+    for (let at = candidate.starts[n]!; at < candidate.starts[n + 1]!; at += 1) {
+      const gram = grams[at]!;
+      const theirs = other[gram]!;
       if (theirs === 0) continue;
-      const mine = candidate.weights[at]!;
+      const mine = counts[at]! * weights[gram]!;
       product += (clipped ? Math.min(mine, theirs) : mine) * theirs;
     }
-    const norms = candidate.norms[n]! * reference.norms[n]!;
-    sum += (norms === 0 ? product : product / norms) * penalty;
+    const both = norms[n]! * otherNorms[n]!;
+    sum += (both === 0 ? product : product / both) * penalty;
   }
-  for (let at = 0; at < others.length; at += 1) other[others[at]!] = 0;
+  for (let at = first; at < last; at += 1) other[grams[at]!] = 0;
   return sum;
 }
 
 /** The length of a sentence, as the reference counts it. */
-function bigrams({ counted: { length } }: Vector): number {
+function bigrams({ length }: GramCounts): number {
   return Math.max(0, length - 1);
 }

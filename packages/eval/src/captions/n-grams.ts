@@ -4,14 +4,11 @@ import type { TokenizedCaptions } from './tokenizer.ts';
 /** The longest n-gram of BLEU and CIDEr, in words. */
 export const LONGEST = 4;
 
-/** The different n-grams of a sentence, n from 1 to 4, as numbers of a {@link GramTable}: shorter ones first, then by first appearance. */
+/** The different n-grams of a sentence, n from 1 to 4: shorter ones first, then by first appearance. */
 export interface GramCounts {
   /** Of the sentence, in words. */
   readonly length: number;
-  readonly grams: Int32Array;
-  /** How often each occurs. */
-  readonly counts: Int32Array;
-  /** Where those of n words begin, for n from 1 to 4, and where the last ones end. */
+  /** Where in {@link GramTable.grams} those of n words begin, for n from 1 to 4, and where the last ones end. */
   readonly starts: readonly number[];
 }
 
@@ -32,44 +29,59 @@ export class GramTable {
   #lastWords = new Int32Array(1024); // gram → number of its last word
   #slots = new Int32Array(4096); // hash → gram, 0 where there is none
   #count = 0;
-  /** Where a gram stands in the counts being made; what is in it from earlier ones is recognised. */
+  /** Where a gram stands among those of the present sentence; what is in it from earlier ones is recognised. */
   #places = new Int32Array(1024);
-  // Counts being made.
-  #grams = new Int32Array(256);
-  #counts = new Int32Array(256);
+  /** The grams of all sentences, one sentence after the other: small arrays by the thousand would cost more than counting. */
+  #grams = new Int32Array(4096);
+  #counts = new Int32Array(4096);
+  #filled = 0;
+  // Of the present sentence.
+  #numbers = new Int32Array(64);
+  #row = new Int32Array(64);
 
   /** The numbers of grams are below this. */
   get size(): number {
     return this.#count + 1;
   }
 
+  /** Numbers of the different n-grams of all sentences so far. Another array after more of them. */
+  get grams(): Int32Array {
+    return this.#grams;
+  }
+
+  /** How often each occurs in its sentence. */
+  get counts(): Int32Array {
+    return this.#counts;
+  }
+
   /** Counts the n-grams of a sentence, whose words are what is between white space. */
   count(sentence: string): GramCounts {
     const texts = splitWords(sentence);
     const { length } = texts;
-    const words = new Int32Array(length);
-    for (let at = 0; at < length; at += 1) words[at] = this.#wordNumber(texts[at]!);
-    const row = new Int32Array(length); // the gram that begins at each word
-    if (this.#grams.length < LONGEST * length) this.#widenCounts(LONGEST * length);
-    const [grams, counts] = [this.#grams, this.#counts];
-    const starts = [0];
-    let different = 0;
+    this.#makeRoom(length);
+    const [numbers, row, grams, counts] = [this.#numbers, this.#row, this.#grams, this.#counts];
+    for (let at = 0; at < length; at += 1) numbers[at] = this.#wordNumber(texts[at]!);
+    row.fill(0, 0, length); // the gram that begins at each word
+    const begin = this.#filled;
+    let end = begin;
+    const starts = [begin];
     for (let n = 1; n <= LONGEST; n += 1) {
       for (let start = 0; start + n <= length; start += 1) {
-        const gram = this.#find(row[start]!, words[start + n - 1]!);
+        const gram = this.#find(row[start]!, numbers[start + n - 1]!);
         row[start] = gram;
         const place = this.#places[gram]!;
-        if (place < different && grams[place] === gram) counts[place]! += 1;
+        if (place >= begin && place < end && grams[place] === gram) counts[place]! += 1;
         else {
-          this.#places[gram] = different;
-          grams[different] = gram;
-          counts[different] = 1;
-          different += 1;
+          this.#places[gram] = end;
+          grams[end] = gram;
+          counts[end] = 1;
+          end += 1;
         }
       }
-      starts.push(different);
+      starts.push(end);
     }
-    return { length, grams: grams.slice(0, different), counts: counts.slice(0, different), starts };
+    this.#filled = end;
+    return { length, starts };
   }
 
   /** The words of all n-grams, joined by spaces, by their numbers. */
@@ -111,19 +123,20 @@ export class GramTable {
   }
 
   #grow(): void {
-    const wider = (array: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> => {
-      const copy = new Int32Array(2 * array.length);
-      copy.set(array);
-      return copy;
-    };
-    this.#beginnings = wider(this.#beginnings);
-    this.#lastWords = wider(this.#lastWords);
-    this.#places = wider(this.#places);
+    this.#beginnings = widened(this.#beginnings);
+    this.#lastWords = widened(this.#lastWords);
+    this.#places = widened(this.#places);
   }
 
-  #widenCounts(length: number): void {
-    this.#grams = new Int32Array(2 * length);
-    this.#counts = new Int32Array(2 * length);
+  /** For a sentence of so many words. */
+  #makeRoom(words: number): void {
+    while (this.#grams.length < this.#filled + LONGEST * words) {
+      this.#grams = widened(this.#grams);
+      this.#counts = widened(this.#counts);
+    }
+    if (this.#row.length >= words) return;
+    this.#row = new Int32Array(2 * words);
+    this.#numbers = new Int32Array(2 * words);
   }
 
   #rehash(): void {
@@ -135,6 +148,12 @@ export class GramTable {
       this.#slots[slot] = gram;
     }
   }
+}
+
+function widened(array: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
+  const copy = new Int32Array(2 * array.length);
+  copy.set(array);
+  return copy;
 }
 
 /** Spreads pairs of small numbers over 32 bits; the factors are odd and otherwise arbitrary. */
