@@ -5,6 +5,7 @@ import { Automaton } from './automaton.ts';
 import { classify, complement, union } from './character-sets.ts';
 import type { CharacterSet } from './character-sets.ts';
 import * as lexicon from '../../../data/ptb-words.ts';
+import { PtbLexer } from './lexer.ts';
 import { sequence, setsOf } from './patterns.ts';
 import type { Pattern } from './patterns.ts';
 import { buildRules } from './rules.ts';
@@ -95,6 +96,61 @@ describe('the tokeniser', () => {
       fc.property(fc.array(fc.constantFrom('dog', 'red', 'cars', 'zebra', 'two'), { minLength: 1 }), (words) => {
         expect(alone(words.join(' '))).toBe(words.join(' '));
       }),
+    );
+  });
+
+  it('a word before a space has the same tokens wherever it stands', () => {
+    const [remembering, plain] = [new PtbLexer(), new PtbLexer({ remembers: false })];
+    const lists = [
+      'ABBREVIATIONS_INSIDE',
+      'ABBREVIATIONS_BEFORE_NAMES',
+      'ABBREVIATIONS_BEFORE_NUMBERS',
+      'SENTENCE_STARTS',
+    ] as const;
+    const words = lists.flatMap((name) => lexicon[name]).flatMap((list) => list.trim().replaceAll(/[!?]/g, '').split(/\s+/));
+    const chunk = fc.oneof(
+      fc.constantFrom(
+        ...words,
+        ...words.map((one) => `${one}.`),
+        'cannot',
+        'gonna',
+        'U.S.',
+        "don't",
+        'c',
+        'F',
+        'http',
+        'www',
+        'a',
+      ),
+      fc.constantFrom(
+        "'",
+        '(',
+        ')',
+        ':',
+        '1',
+        '1/2',
+        '555',
+        '<',
+        '>',
+        '.',
+        '...',
+        '$',
+        '-',
+        '&amp;',
+        '@',
+        '😀',
+        "'s",
+        '<a b="c',
+        '"',
+      ),
+      fc.string({ minLength: 1, maxLength: 5 }),
+    );
+    const text = fc.array(chunk, { maxLength: 8 }).map((chunks) => chunks.join(' '));
+    fc.assert(
+      fc.property(text, (one) => {
+        expect(remembering.tokens(one)).toEqual(plain.tokens(one));
+      }),
+      { numRuns: 300 },
     );
   });
 

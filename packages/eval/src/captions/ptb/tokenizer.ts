@@ -22,25 +22,38 @@ let lexer: PtbLexer | undefined;
  * Source: pycocoevalcap `ptbtokenizer.py` and Stanford CoreNLP 3.4.1 `PTBLexer`.
  */
 export const tokenizePtb: CaptionTokenizer = (captions: readonly string[]): string[] =>
-  ptbLines(captions).map((line) =>
-    stripEnd(line)
-      .split(' ')
+  tokenLines(captions).map((tokens) =>
+    withoutEnd(tokens)
       .filter((token) => !dropped.has(token))
       .join(' '),
   );
 
 /** One line of tokens a caption, punctuation included. */
 export function ptbLines(captions: readonly string[]): string[] {
+  return tokenLines(captions).map((tokens) => tokens.join(' '));
+}
+
+/** The tokens of each caption, in lower case. */
+function tokenLines(captions: readonly string[]): string[][] {
   if (captions.length === 0) return [];
   lexer ??= new PtbLexer();
-  const lines: string[][] = [[]];
+  let line: string[] = [];
+  const lines = [line];
   for (const token of lexer.tokens(captions.map((caption) => caption.replaceAll(LINE_ENDS, ' ')).join('\n'))) {
-    if (token === LINE_BREAK) lines.push([]);
-    else lines.at(-1)!.push(token.toLowerCase());
+    if (token === LINE_BREAK) lines.push((line = []));
+    else if (!token.includes('\n')) line.push(token.toLowerCase());
+    else {
+      // A tag whose value goes on in the next caption has its line ends in the token.
+      const [first, ...others] = token.toLowerCase().split('\n');
+      line.push(first!);
+      for (const other of others) lines.push((line = [other]));
+    }
   }
-  // A tag whose value goes on in the next caption has its line ends in the token.
-  return lines
-    .map((line) => line.join(' '))
-    .join('\n')
-    .split('\n');
+  return lines;
+}
+
+/** The tokens without white space at the end of the line; tokens have none but U+00A0, which is part of a token elsewhere. */
+function withoutEnd(tokens: readonly string[]): readonly string[] {
+  const last = tokens.at(-1) ?? '';
+  return stripEnd(last) === last && last !== '' ? tokens : stripEnd(tokens.join(' ')).split(' ');
 }
