@@ -21,7 +21,7 @@ import { STANDARD_DEVIATION, stageOnePairs } from './stage-one.ts';
 import { type BridgeAndLanguage, questionTexts, questionTokens } from './stage-two.ts';
 import { type BridgeRun, pickOne, trainBridge } from './train-bridge.ts';
 
-/** One batch of images for all three tasks: questions are about all of them, captions and pairs are of the first. */
+/** One batch of images for all three tasks: questions and captions are about all of them, pairs are of the first. */
 export interface JointBatch extends Omit<StageOneBatch, 'features'> {
   readonly features: Tensor3D; // [images, imageTokens, imageFeatureWidth]
   /** In the language model's tokens. */
@@ -33,9 +33,8 @@ export interface JointBatch extends Omit<StageOneBatch, 'features'> {
 /** Captions are asked for with and without words. */
 const CAPTION_PROMPTS = ['', 'a photo of'] as const;
 
-/** Shares of a batch. Answers take the longest to learn; pairs, which cost the most, were learned in the first stage. */
-const CAPTIONED = 1 / 2;
-const PAIRED = 3 / 8;
+/** Share of a batch that retrieval is of: pairs cost the most, and were learned in the first stage. */
+const PAIRED = 1 / 8;
 
 /**
  * Retrieval, captioning and question answering at once: the sum of the losses of the three fine-tunings, so that one small model
@@ -47,9 +46,9 @@ export function jointLoss(
   languageModel: LanguageModelParams,
   { features, captions, questions, ...pairs }: JointBatch,
 ): LossAndMetrics {
-  const first = (share: number): Tensor3D => tf.slice(features, 0, share * features.shape[0]); // [images · share, imageTokens, …]
-  const { loss: retrieval, ...metrics } = stageOneLoss(params, config, { ...pairs, features: first(PAIRED) });
-  const { loss: caption } = stageTwoLoss(params, config, languageModel, { features: first(CAPTIONED), texts: captions });
+  const paired = tf.slice(features, 0, PAIRED * features.shape[0]); // [pairs, imageTokens, …]
+  const { loss: retrieval, ...metrics } = stageOneLoss(params, config, { ...pairs, features: paired });
+  const { loss: caption } = stageTwoLoss(params, config, languageModel, { features, texts: captions });
   const { loss: answer } = stageTwoLoss(params, config, languageModel, { features, ...questions });
   return { ...metrics, caption, answer, loss: tf.addN([retrieval, caption, answer]) as Scalar };
 }
@@ -71,14 +70,13 @@ export async function trainJointly(run: BridgeRun & { readonly languageFolder: s
       loss: (params, batch) => jointLoss(params.bridge, config, model.withParams(params.language), batch),
       length: world.size,
       make: async (rows, random) => {
-        const first = (share: number): readonly number[] => rows.slice(0, share * rows.length);
-        const captions = first(CAPTIONED).map((row) => ({
+        const captions = rows.map((row) => ({
           prompt: pickOne(CAPTION_PROMPTS, random),
           target: pickOne(world.captions[row]!, random),
         }));
         const asked = rows.map((row) => pickOne(world.questions[row]!, random));
         return {
-          ...stageOnePairs(world, first(PAIRED), random),
+          ...stageOnePairs(world, rows.slice(0, PAIRED * rows.length), random),
           features: await readFeatures(world, rows),
           captions: model.batch(captions),
           questions: {
