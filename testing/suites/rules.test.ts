@@ -45,7 +45,15 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     '@blip2/tokenizers',
     '@blip2/vision-encoder',
   ],
-  '@blip2/cli': ['blip2', '@blip2/core', '@blip2/checkpoints', '@blip2/datasets', '@blip2/eval', '@blip2/image', '@blip2/training'],
+  '@blip2/cli': [
+    'blip2',
+    '@blip2/core',
+    '@blip2/checkpoints',
+    '@blip2/datasets',
+    '@blip2/eval',
+    '@blip2/image',
+    '@blip2/training',
+  ],
 };
 
 /** Packages with compiled code or parts of Node in them; a browser bundle must never meet one. */

@@ -42,7 +42,9 @@ it('METEOR without Java takes one beside a caption, and refuses two of them', ()
   ];
   expect(nativeMeteor(pairs, options).perImage.every((score) => score > 0 && score < 1)).toBe(true);
   const both = [{ candidate: `${long} a`, references: [long] }];
-  expect(messageOf(() => nativeMeteor(both, options))).toMatchInlineSnapshot(`"METEOR: a candidate and a reference of 100001 and 100000 words have more than a million pairs of words that match, expected captions. Shorten the longer one."`);
+  expect(messageOf(() => nativeMeteor(both, options))).toMatchInlineSnapshot(
+    `"METEOR: a candidate and a reference of 100001 and 100000 words have more than a million pairs of words that match, expected captions. Shorten the longer one."`,
+  );
 });
 
 it('whatever it is made of', () => {
