@@ -13,7 +13,7 @@ import { fileSource } from '@blip2/eval/node';
  */
 
 /** Changes when what is written changes, so that old files are not taken for new ones. */
-const VERSION = 'v1';
+const VERSION = 'v2';
 
 /** Where the files of a folder are. */
 export const FILES = {
@@ -135,7 +135,7 @@ function ask(number: number, random: Random): Asked {
   return { id: image * 1000 + (number % 5), image, kind: pick(KINDS, random), type, right: anAnswer(type, random) };
 }
 
-/** Some 80,000 texts, of which few are frequent. */
+/** Of two million answers some 86,000 are different, and few are frequent. */
 function anAnswer(type: AnswerType, random: Random): string {
   if (type === 'yes/no') return random() < 0.55 ? 'yes' : 'no';
   if (type === 'number')
@@ -143,7 +143,8 @@ function anAnswer(type: AnswerType, random: Random): string {
   const rare = random();
   const noun = pickAt(NOUNS, Math.floor(rare ** 2 * NOUNS.length));
   if (rare < 0.4) return noun;
-  return `${random() < 0.2 ? 'the ' : ''}${pick(ADJECTIVES, random)} ${noun}${pick(PLACES, random)}`;
+  const answer = `${random() < 0.2 ? 'the ' : ''}${pick(ADJECTIVES, random)} ${noun}${pick(PLACES, random)}`;
+  return rare < 0.8 ? answer : `${answer} ${Math.floor(random() * 1000)}`;
 }
 
 function* questionFile(asked: readonly Asked[]): Generator<string> {
