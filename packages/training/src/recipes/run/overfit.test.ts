@@ -73,7 +73,8 @@ describe('four pairs are learned by heart, and shuffled ones are not', () => {
   });
 
   it.each(['stage2', 'caption'])('%s, through a frozen language model', async (name) => {
-    const recipe = { recipe: name, languageModel: LANGUAGE_MODEL };
+    const schedule = { peak: 2e-2, warmupSteps: 20, minimum: 0 };
+    const recipe = { recipe: name, languageModel: LANGUAGE_MODEL, schedule };
     const learnt = await learn(recipe, 'captions', 300);
     const shuffled = await learn(recipe, 'captions-shuffled', 300);
     expect(learnt['loss']).toBeLessThan(0.25);
