@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, globSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -43,9 +43,11 @@ export const PUBLIC_PACKAGES: readonly PublicPackage[] = globSync('packages/*/pa
   .map((folder) => ({ name: readManifest(folder).name, folder, manifest: readManifest(folder) }))
   .filter(({ manifest }) => manifest.private !== true);
 
-/** Folders of data that a package publishes beside its code. */
+/** Folders of data that a package publishes beside its code; of data that are source, and so are in dist, the NOTICE. */
 export function dataFolders(folder: string): string[] {
-  return ['data', 'models'].filter((name) => existsSync(join(folder, name)));
+  return ['data', 'models']
+    .filter((name) => existsSync(join(folder, name)))
+    .map((name) => (readdirSync(join(folder, name)).some((file) => file.endsWith('.ts')) ? `${name}/NOTICE` : name));
 }
 
 /** What a command printed and how it ended. */
