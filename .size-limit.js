@@ -6,6 +6,7 @@ const LIMITS = {
   'core/index': '11.2 kB',
   'core/json': '7.7 kB',
   'core/node': '1.2 kB',
+  'core/random': '0.4 kB',
   'checkpoints/index': '25.9 kB',
   'checkpoints/node': '69.4 kB',
   'image/index': '17.6 kB',

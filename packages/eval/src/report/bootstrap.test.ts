@@ -1,8 +1,9 @@
+import { type Random, seededRandom } from '@blip2/core/random';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { messageOf } from '../__fixtures__/metrics.ts';
 import { type BootstrapInterval, bootstrapMean } from './bootstrap.ts';
-import { type Random, seededRandom, shuffled } from './random.ts';
+import { shuffled } from './random.ts';
 
 /** The obvious version, in the order of the items. */
 function naive(values: readonly number[], samples: number, confidence: number, random: Random): BootstrapInterval {

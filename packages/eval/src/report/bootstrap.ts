@@ -1,5 +1,6 @@
+import { type Random, seededRandom } from '@blip2/core/random';
 import { InputError } from '@blip2/core/errors';
-import { binomial, type Random, seededRandom } from './random.ts';
+import { binomial } from './random.ts';
 
 /** How an interval is found. */
 export interface BootstrapOptions {

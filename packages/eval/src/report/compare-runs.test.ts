@@ -1,10 +1,11 @@
+import { seededRandom } from '@blip2/core/random';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { messageOf } from '../__fixtures__/metrics.ts';
 import type { BenchmarkRun, ScoredItem } from '../benchmarks/benchmark-run.ts';
 import { compareRuns } from './compare-runs.ts';
 import { madeUpRun } from './made-up-runs-test-support.ts';
-import { seededRandom, shuffled } from './random.ts';
+import { shuffled } from './random.ts';
 
 /** A run of items with these scores. */
 function runOf(scores: Readonly<Record<string, number>>): BenchmarkRun {

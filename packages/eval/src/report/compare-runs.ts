@@ -1,8 +1,9 @@
+import { seededRandom } from '@blip2/core/random';
 import { InputError } from '@blip2/core/errors';
 import type { BenchmarkRun, ScoredItem } from '../benchmarks/benchmark-run.ts';
 import { listIds } from '../ids.ts';
 import { type BootstrapOptions, bootstrapMean } from './bootstrap.ts';
-import { seededRandom, shuffled } from './random.ts';
+import { shuffled } from './random.ts';
 
 /** An item of two runs. */
 export interface ItemChange {

@@ -1,7 +1,8 @@
+import { seededRandom } from '@blip2/core/random';
 import { InputError } from '@blip2/core/errors';
 import type { BenchmarkRun, ScoredItem } from '../benchmarks/benchmark-run.ts';
 import { type Html, clipped, html, type HtmlValue } from './html.ts';
-import { seededRandom, shuffled } from './random.ts';
+import { shuffled } from './random.ts';
 import { BENCHMARK_WORDS, scoreTitle } from './run-scores.ts';
 
 /** Where the picture of an item is: a data URL, or a path beside the page. `undefined` where there is none. */

@@ -1,5 +1,5 @@
+import { type Random, seededRandom } from '@blip2/core/random';
 import type { Benchmark, BenchmarkRun, ScoredItem } from '../benchmarks/benchmark-run.ts';
-import { type Random, seededRandom } from './random.ts';
 
 /** Runs that nobody made, of every benchmark, with scores that fit their items. */
 export function madeUpRun(

@@ -1,33 +1,4 @@
-/** Uniform numbers in [0, 1). */
-export type Random = () => number;
-
-/**
- * A seeded generator: the same seed gives the same numbers on every machine. Core has the same one, but behind an entry that loads tfjs.
- *
- * @param seed - Any integer; its low 32 bits count.
- * Source: sfc32 of Chris Doty-Humphrey's PractRand, seeded through splitmix32 and run 12 steps in.
- */
-export function seededRandom(seed: number): Random {
-  let state = seed | 0;
-  const splitMix = (): number => {
-    state = (state + 0x9e3779b9) | 0;
-    let z = state;
-    z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
-    z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
-    return z ^ (z >>> 15);
-  };
-  let [a, b, c, counter] = [splitMix(), splitMix(), splitMix(), 1];
-  const next: Random = () => {
-    const sum = (((a + b) | 0) + counter) | 0;
-    counter = (counter + 1) | 0;
-    a = b ^ (b >>> 9);
-    b = (c + (c << 3)) | 0;
-    c = (((c << 21) | (c >>> 11)) + sum) | 0;
-    return (sum >>> 0) / 0x1_0000_0000;
-  };
-  for (let index = 0; index < 12; index++) next();
-  return next;
-}
+import type { Random } from '@blip2/core/random';
 
 /** A random order of a list (Fisher and Yates). */
 export function shuffled<Item>(items: readonly Item[], random: Random): Item[] {
