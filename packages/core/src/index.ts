@@ -3,6 +3,7 @@ export * from './axis-expressions.ts';
 export * from './checkpoint-json.ts';
 export * from './clip-normalization.ts';
 export * from './describe-only.ts';
+export * from './duration.ts';
 export * from './engine.ts';
 export * from './engine-functions.ts';
 export * from './errors.ts';

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { duration } from '@blip2/core';
 import type { Id, PredictOptions } from '@blip2/eval';
 import { openJournal } from '@blip2/eval/node';
 import type { Blip2 } from 'blip2/node';
@@ -63,7 +64,7 @@ export async function runModel<Item extends { readonly id: Id }, Result>(
     abortSignal,
     onProgress: ({ part, done, total, secondsLeft }) =>
       output.progress(
-        `${part} ${done} of ${total}${secondsLeft === undefined ? '' : `, ${timeText(secondsLeft)} left`}`,
+        `${part} ${done} of ${total}${secondsLeft === undefined ? '' : `, ${duration(secondsLeft)} left`}`,
         done / total,
       ),
   });
@@ -81,10 +82,4 @@ function hashOf<Item extends { readonly id: Id }>(items: readonly Item[], identi
   const hash = createHash('sha256');
   for (const item of items) hash.update(JSON.stringify([item.id, identify(item)]));
   return hash.digest('hex').slice(0, 16);
-}
-
-function timeText(seconds: number): string {
-  if (seconds < 90) return `${Math.ceil(seconds)} s`;
-  if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`;
-  return `${(seconds / 3600).toFixed(1)} h`;
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { TrainingProgress } from '../trainer/training-log.ts';
 import { progressLine } from './progress-line.ts';
-import { duration, progressText, shortNumber } from './progress-text.ts';
+import { progressText, shortNumber } from './progress-text.ts';
 
 const progress: TrainingProgress = {
   step: 1200,
@@ -46,17 +46,6 @@ it.each([
   [-2_500_000, '-2.50e+6'],
 ])('shortNumber(%d) is %s', (value, text) => {
   expect(shortNumber(value)).toBe(text);
-});
-
-it.each([
-  [0.2, '0 s'],
-  [59.6, '1 min'],
-  [310, '5 min 10 s'],
-  [3600, '1 h'],
-  [90_061, '1 d 1 h'],
-  [Number.POSITIVE_INFINITY, '—'],
-])('duration(%d) is %s', (seconds, text) => {
-  expect(duration(seconds)).toBe(text);
 });
 
 describe('progressLine', () => {

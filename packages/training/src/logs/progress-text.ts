@@ -1,3 +1,4 @@
+import { duration } from '@blip2/core';
 import type { TrainingProgress } from '../trainer/training-log.ts';
 
 /**
@@ -29,23 +30,4 @@ export function shortNumber(value: number): string {
   if (size < 1e-3 || size >= 1e6) return value.toExponential(2);
   if (size >= 1000) return Math.round(value).toLocaleString('en');
   return value.toFixed(Math.max(0, 3 - Math.floor(Math.log10(size))));
-}
-
-/** The two largest units of a time: `2 d 3 h`, `5 min 10 s`, `8 s`. */
-export function duration(seconds: number): string {
-  if (!Number.isFinite(seconds)) return '—';
-  const whole = Math.round(seconds);
-  const units = [
-    ['d', Math.floor(whole / 86_400)],
-    ['h', Math.floor(whole / 3600) % 24],
-    ['min', Math.floor(whole / 60) % 60],
-    ['s', whole % 60],
-  ] as const;
-  const first = units.findIndex(([, count]) => count > 0);
-  if (first === -1) return '0 s';
-  return units
-    .slice(first, first + 2)
-    .filter(([, count], index) => index === 0 || count > 0)
-    .map(([unit, count]) => `${count} ${unit}`)
-    .join(' ');
 }

@@ -1,5 +1,6 @@
+import { duration } from '@blip2/core';
 import type { TrainingOutcome, TrainingRecord } from '../../trainer/training-log.ts';
-import { duration, shortNumber } from '../progress-text.ts';
+import { shortNumber } from '../progress-text.ts';
 import { chart, escape } from './chart.ts';
 import { type Curve, curvesOf } from './curves.ts';
 import { SCRIPT, STYLE } from './page-parts.ts';
