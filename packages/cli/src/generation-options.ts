@@ -1,5 +1,6 @@
 import type { GenerateOptions } from '@blip2/core';
 import type { ChoiceOption, Defaulted, IntegerOption, NumberOption, Values } from './command-line.ts';
+import { defined } from './defined.ts';
 
 /** Decoding options of `caption` and `answer`; where none is given, the verb's own default applies. */
 export type GenerationOptionTable = {
@@ -47,11 +48,7 @@ export function generateOptions(values: Values<GenerationOptionTable>): Generate
     noRepeatNgramSize: values.noRepeatNgramSize,
     historyScope: values.historyScope === 'new-tokens' ? 'new-tokens' : 'prompt',
     returnSequences: values.returnSequences,
-    sampling: sampled ? withoutUndefined({ temperature, topK, topP, seed }) : undefined,
+    sampling: sampled ? defined({ temperature, topK, topP, seed }) : undefined,
   } satisfies GenerateOptions;
-  return withoutUndefined(given);
-}
-
-function withoutUndefined<T extends object>(values: T): T {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as T;
+  return defined(given);
 }

@@ -8,6 +8,7 @@ import {
   UsageError,
   type Values,
 } from '../command-line.ts';
+import { defined } from '../defined.ts';
 
 type Texts =
   | 'preset'
@@ -127,10 +128,10 @@ export function recipeFieldsOf(values: RecipeValues): Record<string, unknown> {
     ...(annotations !== undefined && { annotations }),
     ...(split !== undefined && { split }),
   });
-  const rates = given({ kind: schedule, peak: learningRate, warmupSteps });
-  const optimizer = given({ weightDecay, clipNorm });
+  const rates = defined({ kind: schedule, peak: learningRate, warmupSteps });
+  const optimizer = defined({ weightDecay, clipNorm });
   return {
-    ...given(Object.fromEntries([...same, ...more].map((name) => [name, values[name]]))),
+    ...defined(Object.fromEntries([...same, ...more].map((name) => [name, values[name]]))),
     ...(data.length > 0 && { data: data.map(sourceOf) }),
     ...(validation.length > 0 && { validation: validation.map(sourceOf) }),
     ...(Object.keys(rates).length > 0 && { schedule: rates }),
@@ -138,8 +139,4 @@ export function recipeFieldsOf(values: RecipeValues): Record<string, unknown> {
     ...(trainVision && { train: { vision: true } }),
     ...(lavis && { lavis }),
   };
-}
-
-function given(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }

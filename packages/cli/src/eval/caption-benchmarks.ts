@@ -19,7 +19,7 @@ import { fileSource } from '@blip2/core/node';
 import { UsageError } from '../command-line.ts';
 import { defined } from '../defined.ts';
 import type { Evaluation, EvaluationInput } from './evaluation.ts';
-import { imagesOf, readRecord } from './images.ts';
+import { readRecord, recordsIn } from './images.ts';
 import { modelLabel, runModel } from './model-run.ts';
 import { neededFile, runsModel } from './needed.ts';
 
@@ -102,8 +102,8 @@ async function recordsOf(
     benchmark === 'nocaps'
       ? await readNoCaps(values.annotations!, options)
       : await readCocoCaptions(values.annotations!, { ...options, rows: 'image' });
-  const rows = imagesOf(dataset).map(({ record }) => [record.imageId, record] as const);
-  return new Map(rows.filter(([id]) => references.has(id)));
+  const records = recordsIn(dataset).filter(({ imageId }) => references.has(imageId));
+  return new Map(records.map((record) => [record.imageId, record]));
 }
 
 function metricsOf(list: string | undefined): readonly CaptionMetricGroup[] {

@@ -1,8 +1,9 @@
 import { dirname, join } from 'node:path';
 import { mkdir } from 'node:fs/promises';
+import { replaceFile } from '@blip2/core/node';
 import { UsageError } from '../command-line.ts';
 import type { Session } from '../session.ts';
-import { readRun, writeWhole } from './write-run.ts';
+import { readRun } from './write-run.ts';
 
 /** `eval compare A.json B.json`: what the second run has changed, and whether it may be chance. */
 export async function compareResults(
@@ -21,7 +22,7 @@ export async function compareResults(
   const { benchmark, mainScore } = comparison.first;
   if (outputFolder !== undefined) {
     await mkdir(outputFolder, { recursive: true });
-    await writeWhole(join(outputFolder, 'comparison.html'), await comparisonReport(comparison));
+    await replaceFile(join(outputFolder, 'comparison.html'), [await comparisonReport(comparison)]);
     output.note(`Wrote ${join(outputFolder, 'comparison.html')}.`);
   }
   const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;

@@ -1,14 +1,8 @@
 import type { DatasetRecord, IndexedDataset } from '@blip2/datasets';
 
-/** The rows of a benchmark; rows about one picture share their `image`, so that it is read once. */
-export function imagesOf(dataset: IndexedDataset): { readonly record: DatasetRecord; readonly image: DatasetRecord }[] {
-  const known = new Map<string, DatasetRecord>();
-  return Array.from({ length: dataset.length }, (_, index) => {
-    const record = dataset.at(index);
-    const image = known.get(record.imageKey) ?? record;
-    known.set(record.imageKey, image);
-    return { record, image };
-  });
+/** All rows of a data set, in its order. */
+export function recordsIn(dataset: IndexedDataset): DatasetRecord[] {
+  return Array.from({ length: dataset.length }, (_, index) => dataset.at(index));
 }
 
 /** What `asCaptioner` and its sisters read. */

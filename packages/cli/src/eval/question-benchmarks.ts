@@ -24,7 +24,7 @@ import {
 import { writeGqaPredictions, writeVqaResults } from '@blip2/eval/node';
 import { defined } from '../defined.ts';
 import type { Evaluation, EvaluationInput } from './evaluation.ts';
-import { imagesOf, readRecord } from './images.ts';
+import { readRecord, recordsIn } from './images.ts';
 import { modelLabel, runModel } from './model-run.ts';
 import { neededFile, neededFiles, runsModel } from './needed.ts';
 
@@ -112,12 +112,13 @@ interface Row {
   readonly image: DatasetRecord;
 }
 
-/** The questions that are scored, by image, so that each is read once. */
+/** The questions that are scored, image by image: those about one picture share its record, so that it is read once. */
 function questionsOf(dataset: IndexedDataset, known: ReadonlySet<Id>): Row[] {
-  const rows = imagesOf(dataset)
-    .map(({ record, image }) => ({ id: record.question!.id, question: record.question!.text, image }))
-    .filter(({ id }) => known.has(id));
-  return [...Map.groupBy(rows, ({ image }) => image).values()].flat();
+  const asked = recordsIn(dataset).filter(({ question }) => known.has(question!.id));
+  const byImage = [...Map.groupBy(asked, ({ imageKey }) => imageKey).values()];
+  return byImage.flatMap((records) =>
+    records.map(({ question }) => ({ id: question!.id, question: question!.text, image: records[0]! })),
+  );
 }
 
 async function predict(benchmark: string, input: EvaluationInput, items: readonly Row[]): Promise<Predicted> {

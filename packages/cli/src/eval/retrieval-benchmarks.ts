@@ -14,7 +14,7 @@ import {
 } from '@blip2/eval';
 import { defined } from '../defined.ts';
 import type { Evaluation, EvaluationInput } from './evaluation.ts';
-import { imagesOf, readRecord } from './images.ts';
+import { readRecord, recordsIn } from './images.ts';
 import { modelLabel, runModel } from './model-run.ts';
 import { neededFile, runsModel } from './needed.ts';
 
@@ -76,7 +76,7 @@ async function recordsOf(benchmark: RetrievalBenchmark, { values, session }: Eva
   const read = benchmark === 'flickr30k' ? readFlickr30kCaptions : readCocoCaptions;
   const { split, images, annotations } = values;
   const dataset = await read(annotations!, { images: images!, split, rows: 'image', abortSignal: session.abortSignal });
-  return imagesOf(dataset).map(({ record }) => record);
+  return recordsIn(dataset);
 }
 
 async function readScores(path: string, { images, captions }: RetrievalSet): Promise<Matrices> {

@@ -1,8 +1,8 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatasetError } from '@blip2/core';
+import { fileProblem, replaceFile } from '@blip2/core/node';
 import { type BenchmarkRun, BENCHMARKS, type ScoredItem } from '@blip2/eval';
-import { UsageError } from '../command-line.ts';
 import type { Evaluation } from './evaluation.ts';
 
 /** Writes all that is worth keeping of a run into a folder. */
@@ -10,23 +10,21 @@ export async function writeRun(folder: string, run: BenchmarkRun, { readImage, w
   const { evaluationReport, resultTable } = await import('@blip2/eval/report');
   await mkdir(folder, { recursive: true });
   await writePredictions?.(folder);
-  await writeWhole(join(folder, 'results.json'), `${JSON.stringify(run, undefined, 2)}\n`);
-  await writeWhole(join(folder, 'report.md'), `${resultTable(run)}\n`);
+  await replaceFile(join(folder, 'results.json'), [`${JSON.stringify(run, undefined, 2)}\n`]);
+  await replaceFile(join(folder, 'report.md'), [`${resultTable(run)}\n`]);
   const imageUrl =
     readImage &&
     (async (item: ScoredItem): Promise<string | undefined> => {
       const bytes = await readImage(item);
       return bytes && `data:${imageType(bytes)};base64,${Buffer.from(bytes).toString('base64')}`;
     });
-  await writeWhole(join(folder, 'report.html'), await evaluationReport(run, { imageUrl }));
+  await replaceFile(join(folder, 'report.html'), [await evaluationReport(run, { imageUrl })]);
 }
 
 /** Reads what {@link writeRun} wrote. */
 export async function readRun(path: string): Promise<BenchmarkRun> {
-  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code === 'ENOENT' || cause.code === 'EISDIR')
-      throw new UsageError(`${path}: is no results.json of a run. Name the file that blip2 eval … --output FOLDER has written.`);
-    throw cause;
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw fileProblem(path, cause);
   });
   let run: Partial<BenchmarkRun> | null;
   try {
@@ -55,12 +53,6 @@ function isScored(items: unknown): boolean {
         Array.isArray(item.references),
     )
   );
-}
-
-/** The file appears whole or not at all. */
-export async function writeWhole(path: string, text: string): Promise<void> {
-  await writeFile(`${path}.new`, text);
-  await rename(`${path}.new`, path);
 }
 
 function imageType([first, second]: Uint8Array): string {
