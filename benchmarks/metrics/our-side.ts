@@ -1,10 +1,9 @@
 /**
  * Our side of the comparisons of scorers: a process that answers the requests of `peers/protocol.ts`.
  */
-import { readFileSync, writeSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
-import { createInterface } from 'node:readline';
 import { InputError, seededRandom } from '@blip2/core';
 import {
   bleu,
@@ -21,7 +20,8 @@ import {
   tokenizePtb,
 } from '@blip2/eval';
 import { fileSource } from '@blip2/eval/node';
-import type { MemoryAnswer, MetricsTask, RunAnswer, SideDescription, SideRequest } from '../peers/protocol.ts';
+import { answerRequests } from '../peers/answer-requests.ts';
+import type { MetricsTask, RunAnswer } from '../peers/protocol.ts';
 import { FILES } from './inputs.ts';
 
 type Values = Readonly<Record<string, number>>;
@@ -29,31 +29,16 @@ type Work = () => Promise<Values> | Values;
 
 let work: Work | undefined;
 
-for await (const line of createInterface(process.stdin)) {
-  const request = JSON.parse(line) as SideRequest;
-  if (request.command === 'quit') break;
-  try {
-    say({ ok: true, ...(await answer(request)) });
-  } catch (cause) {
-    say({ ok: false, error: cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause) });
-  }
-}
-
-async function answer(
-  request: Exclude<SideRequest, { readonly command: 'quit' }>,
-): Promise<SideDescription | RunAnswer | MemoryAnswer> {
-  switch (request.command) {
-    case 'load':
-      work = prepare(request.task as MetricsTask);
-      return { runtime: `Node ${process.versions.node}`, libraries: {}, threads: 1 };
-    case 'run':
-      return run();
-    case 'memory':
-      return { peakBytes: peakBytes() };
-    case 'output':
-      throw new InputError('our side: scorers have values and no output. Ask for a run.');
-  }
-}
+await answerRequests({
+  load: (task) => {
+    work = prepare(task as MetricsTask);
+    return { runtime: `Node ${process.versions.node}`, libraries: {}, threads: 1 };
+  },
+  run,
+  output: () => {
+    throw new InputError('our side: scorers have values and no output. Ask for a run.');
+  },
+});
 
 async function run(): Promise<RunAnswer> {
   if (work === undefined) throw new InputError('our side: no task is loaded, expected one before this request. Send load first.');
@@ -107,19 +92,4 @@ function retrieval(): Work {
   const [imageToText, textToImage] = [scores(1000, 5000), scores(5000, 1000)];
   const captionsPerImage = Array.from({ length: 1000 }, () => 5);
   return () => ({ 'R@10': evaluateRetrieval({ imageToText, textToImage, captionsPerImage }).mean });
-}
-
-/** `VmHWM` where the system has it. */
-function peakBytes(): number {
-  try {
-    const line = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'));
-    if (line !== null) return Number(line[1]) * 1024;
-  } catch {
-    // another system than Linux
-  }
-  return process.resourceUsage().maxRSS * 1024;
-}
-
-function say(message: object): void {
-  writeSync(1, `${JSON.stringify(message)}\n`);
 }

@@ -5,46 +5,23 @@
  * built package would have none to strip.
  */
 import '@tensorflow/tfjs-backend-wasm';
-import { readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import process from 'node:process';
-import { createInterface } from 'node:readline';
 import { InputError } from '@blip2/core';
 import * as tf from '@tensorflow/tfjs-core';
+import { answerRequests } from './answer-requests.ts';
 import { createEngine, type OurEngine } from './engine.ts';
 import { type LoadedTask, loadDecode, loadEncodeImage, loadEncodeQueries, loadMatch } from './our-tasks.ts';
-import type { MemoryAnswer, OutputAnswer, RunAnswer, SideDescription, SideRequest, Task } from './protocol.ts';
+import type { OutputAnswer, RunAnswer, SideDescription, Task } from './protocol.ts';
 
 const kind = (process.argv[2] ?? 'compiled') as OurEngine;
 console.log = console.error; // standard output is for answers
 console.info = console.error;
 let loaded: LoadedTask | undefined;
 
-for await (const line of createInterface(process.stdin)) {
-  const request = JSON.parse(line) as SideRequest;
-  if (request.command === 'quit') break;
-  try {
-    say({ ok: true, ...(await answer(request)) });
-  } catch (cause) {
-    say({ ok: false, error: cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause) });
-  }
-}
+await answerRequests({ load: (task) => load(task as Task), run, output });
 process.exit(0); // sessions and workers would keep the process alive
-
-function answer(
-  request: Exclude<SideRequest, { readonly command: 'quit' }>,
-): Promise<SideDescription | RunAnswer | OutputAnswer | MemoryAnswer> {
-  switch (request.command) {
-    case 'load':
-      return load(request.task as Task);
-    case 'run':
-      return run();
-    case 'output':
-      return output(request.path);
-    case 'memory':
-      return Promise.resolve({ peakBytes: peakBytes() });
-  }
-}
 
 async function load(task: Task): Promise<SideDescription> {
   await tf.setBackend('wasm');
@@ -91,19 +68,4 @@ function taskOrFail(): LoadedTask {
   if (loaded === undefined)
     throw new InputError('our side: no task is loaded, expected one before this request. Send load first.');
   return loaded;
-}
-
-/** `VmHWM` where the system has it. */
-function peakBytes(): number {
-  try {
-    const line = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'));
-    if (line !== null) return Number(line[1]) * 1024;
-  } catch {
-    // another system than Linux
-  }
-  return process.resourceUsage().maxRSS * 1024;
-}
-
-function say(message: object): void {
-  writeSync(1, `${JSON.stringify(message)}\n`);
 }
