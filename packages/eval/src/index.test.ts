@@ -77,9 +77,14 @@ it('loads no tfjs: of core, the entries without it', () => {
   const folder = fileURLToPath(new URL('.', import.meta.url));
   const sources = globSync('**/*.ts', { cwd: folder }).filter((path) => !/\.test\.ts$|test-support|__fixtures__/.test(path));
   const packages = sources.flatMap((path) => loadedBy(`${folder}/${path}`)).filter((name) => /^@blip2|^@tensorflow/.test(name));
-  expect([...new Set(packages)].toSorted()).toEqual(['@blip2/core/errors', '@blip2/core/json', '@blip2/core/node']);
+  expect([...new Set(packages)].toSorted()).toEqual([
+    '@blip2/core/errors',
+    '@blip2/core/json',
+    '@blip2/core/node',
+    '@blip2/core/random',
+  ]);
   const core = fileURLToPath(new URL('../../core/src', import.meta.url));
-  const below = globSync('{errors,json,node,json/*,node/*}.ts', { cwd: core })
+  const below = globSync('{errors,json,node,random,json/*,node/*}.ts', { cwd: core })
     .filter((path) => !path.endsWith('.test.ts'))
     .flatMap((path) => loadedBy(`${core}/${path}`));
   expect([...new Set(below)].toSorted()).toEqual(['node:crypto', 'node:fs', 'node:fs/promises', 'node:path', 'zod/mini']);
