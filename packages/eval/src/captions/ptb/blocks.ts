@@ -1,4 +1,4 @@
-import { charactersOf, complement, range, unitRanges, unitsMatching } from './character-sets.ts';
+import { charactersOf, complement, range, union, unitRanges, unitsMatching, without } from './character-sets.ts';
 import type { CharacterSet } from './character-sets.ts';
 import * as lexicon from '../../../data/ptb-words.ts';
 import { choice, literal, many, maybe, sequence, some, unit } from './patterns.ts';
@@ -59,8 +59,9 @@ export function anyOf(list: string): Pattern {
 }
 
 export function buildBlocks(): Blocks {
-  const letterUnits = unitsMatching(/^\p{L}$/u);
-  const digitUnits = unitsMatching(/^\p{Nd}$/u);
+  const later = unitRanges(lexicon.LATER_LETTERS);
+  const letterUnits = union([without(unitsMatching(/^\p{L}$/u), later), unitRanges(lexicon.FORMER_LETTERS)]);
+  const digitUnits = without(unitsMatching(/^\p{Nd}$/u), later);
   const accented = sequence('&', unit('aeiouAEIOU'), choice('acute', 'grave', 'uml'), ';');
   const letter = choice(unit(letterUnits, unitRanges(lexicon.LETTER_EXTRAS)), accented);
   const digit = unit(digitUnits, range(0x07c0, 0x07c9));

@@ -38,6 +38,11 @@ export function complement(...sets: readonly CharacterSet[]): CharacterSet {
   return rest;
 }
 
+/** Units of one set that another lacks. */
+export function without(set: CharacterSet, other: CharacterSet): CharacterSet {
+  return complement(complement(set), other);
+}
+
 /** Units of the basic plane that a regular expression matches, one at a time. */
 export function unitsMatching(pattern: RegExp): CharacterSet {
   const ranges: [number, number][] = [];

@@ -41,6 +41,14 @@ describe('the tokeniser against Stanford CoreNLP 3.4.1', () => {
     }
   });
 
+  it('letters are those that Unicode had then', () => {
+    // U+08A0, U+0527 and U+1885 were letters; U+08A1, U+0529 and U+1C90 came later, and digits of Sinhala too.
+    const known = ['a\u08a0b', '\u0527', 'x\u1885y'];
+    const unknown = ['a\u08a1b', '\u0529', 'x\u1c90y', '\u0de8'];
+    expect(known.map(alone)).toEqual(known);
+    expect(unknown.map(alone)).toEqual(['a b', '', 'x y', '']);
+  });
+
   it('has the word lists of the lexer', () => {
     const lists = readMetrics('ptb-lexicon.json');
     const words = (entries: (string | { text: string; exact: number[] })[]): string[] =>
