@@ -214,6 +214,63 @@ describe('blip2 eval, from official files', () => {
   });
 });
 
+/** A safetensors file with a matrix of doubles for each direction. */
+function writeDoubles(name: string, matrices: Readonly<Record<string, readonly number[][]>>): string {
+  const values = Object.values(matrices).map((rows) => Buffer.from(Float64Array.from(rows.flat()).buffer));
+  let end = 0;
+  const header = Object.entries(matrices).map(([key, rows], index) => {
+    const begin = end;
+    end += values[index]!.length;
+    return [key, { dtype: 'F64', shape: [rows.length, rows[0]!.length], data_offsets: [begin, end] }];
+  });
+  const text = Buffer.from(JSON.stringify(Object.fromEntries(header)));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(text.length));
+  writeFileSync(path(name), Buffer.concat([length, text, ...values]));
+  return path(name);
+}
+
+describe('blip2 eval, score files', () => {
+  const sentences = [{ raw: 'a dog' }];
+  const images = ['a', 'b', 'c'].map((name) => ({ filename: `${name}.jpg`, split: 'test', sentences }));
+  const words = (scores: string): string[] => ['flickr30k', '--annotations', write('three.json', { images }), '--scores', scores];
+  const apart = 1 + 2 ** -40; // from 1 in double precision alone
+  const exact = [
+    [apart, 1, 0],
+    [0, apart, 1],
+    [1, 0, apart],
+  ];
+
+  it('doubles stay doubles', async () => {
+    const { scores } = await scored(...words(writeDoubles('doubles.safetensors', { i2t: exact, t2i: exact })));
+    expect([scores.txt_r1, scores.img_r1]).toEqual([100, 100]);
+  });
+
+  it('--limit takes the first images, and their texts alone, whether the file has more or not', async () => {
+    const wrong = [
+      [0, 0, 1],
+      [0, 1, 2],
+      [1, 2, 0],
+    ];
+    const all = writeDoubles('all.safetensors', { i2t: wrong, t2i: wrong });
+    const [one] = wrong.map((row) => row.slice(0, 1));
+    const first = writeDoubles('first.safetensors', { i2t: [one!], t2i: [one!] });
+    expect((await scored(...words(all))).scores.txt_r1).toBe(0);
+    const limited = await Promise.all([all, first].map(async (file) => (await scored(...words(file), '--limit', '1')).scores));
+    expect(limited.map(({ r_mean }) => r_mean)).toEqual([100, 100]);
+  });
+
+  it('what is no number is named', async () => {
+    const broken = exact.with(1, [0, Number.NaN, 1]);
+    const { code, error } = await blip2(...words(writeDoubles('nan.safetensors', { i2t: exact, t2i: broken })));
+    expect(code).toBe(2);
+    expect(error).toMatchInlineSnapshot(`
+      "FOLDER/nan.safetensors: t2i [1, 1] is NaN, expected a number. Check the features that it was made of.
+      "
+    `);
+  });
+});
+
 describe('blip2 eval, bad input', () => {
   const messageOf = async (...words: string[]): Promise<string> => {
     const { code, out, error } = await blip2(...words);

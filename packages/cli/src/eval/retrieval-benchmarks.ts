@@ -1,7 +1,5 @@
 import { join } from 'node:path';
 import { asMatcher } from 'blip2/node';
-import { openSafetensorsFile, writeSafetensorsFile } from '@blip2/checkpoints/node';
-import { DatasetError } from '@blip2/core';
 import type { DatasetRecord } from '@blip2/datasets';
 import { readCocoCaptions, readFlickr30kCaptions } from '@blip2/datasets/node';
 import {
@@ -17,16 +15,9 @@ import type { Evaluation, EvaluationInput } from './evaluation.ts';
 import { readRecord, recordsIn } from './images.ts';
 import { modelLabel, runModel } from './model-run.ts';
 import { neededFile, runsModel } from './needed.ts';
+import { readScoreMatrices, type ScoreMatrices, writeScoreMatrices } from './score-matrices.ts';
 
 type RetrievalBenchmark = 'flickr30k' | 'coco-retrieval';
-
-/** Scores of every image with every text, for each direction. */
-interface Matrices {
-  /** `[images, texts]` */
-  readonly imageToText: readonly Float32Array[];
-  /** `[texts, images]` */
-  readonly textToImage: readonly Float32Array[];
-}
 
 /** Flickr30K and COCO retrieval. */
 export async function evaluateRetrievalBenchmark(benchmark: RetrievalBenchmark, input: EvaluationInput): Promise<Evaluation> {
@@ -35,10 +26,10 @@ export async function evaluateRetrievalBenchmark(benchmark: RetrievalBenchmark, 
   const source = neededFile(benchmark, 'annotations', values.annotations);
   const runs = runsModel(benchmark, values, 'scores', values.scores);
   const all = await readRetrievalSet(source, { abortSignal, split: values.split });
-  const set = runs ? { images: all.images.slice(0, values.limit), captions: all.captions.slice(0, values.limit) } : all;
+  const set = { images: all.images.slice(0, values.limit), captions: all.captions.slice(0, values.limit) };
   const records = values.images === undefined ? undefined : await recordsOf(benchmark, input);
   const predicted = runs ? await predict(benchmark, input, set, records!) : undefined;
-  const matrices: Matrices = predicted?.result ?? (await readScores(values.scores!, set));
+  const matrices: ScoreMatrices = predicted?.result ?? (await readScoreMatrices(values.scores!, all, set));
   const byName = records && new Map(all.images.map((name, index) => [name, records[index]]));
   return {
     run: {
@@ -48,7 +39,7 @@ export async function evaluateRetrievalBenchmark(benchmark: RetrievalBenchmark, 
       ...defined({ settings: predicted && { ...predicted.settings, reranked: predicted.result.reranked } }),
     },
     ...(byName && { readImage: async ({ image }) => byName.get(image ?? '')?.readImage() }),
-    ...(predicted && { writePredictions: (folder) => writeScores(join(folder, 'scores.safetensors'), matrices) }),
+    ...(predicted && { writePredictions: (folder) => writeScoreMatrices(join(folder, 'scores.safetensors'), matrices) }),
   };
 }
 
@@ -77,39 +68,4 @@ async function recordsOf(benchmark: RetrievalBenchmark, { values, session }: Eva
   const { split, images, annotations } = values;
   const dataset = await read(annotations!, { images: images!, split, rows: 'image', abortSignal: session.abortSignal });
   return recordsIn(dataset);
-}
-
-async function readScores(path: string, { images, captions }: RetrievalSet): Promise<Matrices> {
-  const texts = captions.reduce((sum, { length }) => sum + length, 0);
-  using file = await openSafetensorsFile(path);
-  const matrix = async (name: string, rows: number, columns: number, axes: string): Promise<Float32Array[]> => {
-    const weight = file.get(name);
-    const shape = `${axes} = [${rows}, ${columns}]`;
-    if (weight === undefined)
-      throw new DatasetError(
-        `${path}: has no ${name} (it has ${file.names.join(', ') || 'nothing'}), expected ${name} ${shape}. Write both i2t and t2i.`,
-        path,
-      );
-    if (weight.shape.length !== 2 || weight.shape[0] !== rows || weight.shape[1] !== columns)
-      throw new DatasetError(
-        `${path}: ${name} is [${weight.shape.join(', ')}], expected ${shape} of the annotations. Score every image with every text, in their order.`,
-        path,
-      );
-    const values = (await weight.read()) as Float32Array;
-    return Array.from({ length: rows }, (_, row) => values.subarray(row * columns, (row + 1) * columns));
-  };
-  return {
-    imageToText: await matrix('i2t', images.length, texts, '[images, texts]'),
-    textToImage: await matrix('t2i', texts, images.length, '[texts, images]'),
-  };
-}
-
-async function writeScores(path: string, { imageToText, textToImage }: Matrices): Promise<void> {
-  const tensor = (name: string, rows: readonly Float32Array[]) => {
-    const shape = [rows.length, rows[0]!.length];
-    const values = new Float32Array(shape[0]! * shape[1]!);
-    for (const [index, row] of rows.entries()) values.set(row, index * shape[1]!);
-    return { name, shape, values };
-  };
-  await writeSafetensorsFile(path, [tensor('i2t', imageToText), tensor('t2i', textToImage)], { metadata: {} });
 }
