@@ -6,7 +6,7 @@ import type { OptParams, T5Params } from '@blip2/llm-adapters';
 import { languageLoss, type StageTwoBatch } from '@blip2/training';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor3D } from '@tensorflow/tfjs-core';
-import { openLanguageModel } from './bridge/language-model.ts';
+import { openLanguageModel, TEXT_LENGTHS } from './bridge/language-model.ts';
 import { SEEDS } from './world.ts';
 
 /**
@@ -22,7 +22,10 @@ const captions = Array.from({ length: CAPTIONS }, (_, index) => {
   const key = { seed: SEEDS.validation, index };
   return describeScene(drawScene(key), sceneRandom(key, 'captions'), 1)[0]!;
 });
-const batch = model.batch(captions.map((target) => ({ prompt: '', target })));
+const batch = model.batch(
+  captions.map((target) => ({ prompt: '', target })),
+  TEXT_LENGTHS.caption,
+);
 const texts = Object.fromEntries(
   Object.entries(batch).map(([name, { data, shape }]) => [name, tf.tensor(data as Int32Array, [...shape], 'int32')]),
 ) as unknown as StageTwoBatch['texts'];

@@ -1,5 +1,5 @@
 import { type Random, seededRandom } from '@blip2/core';
-import { askScene, describeScene, type Domain, drawScene, type SceneQuestion, sceneRandom } from '@blip2/datasets';
+import { askScene, describeScene, type Domain, drawScene, type Scene, type SceneQuestion, sceneRandom } from '@blip2/datasets';
 import { splitPrefix } from '@blip2/losses';
 
 /**
@@ -12,7 +12,9 @@ const SEED = 3000;
 
 /** A scene in words. */
 interface ToldScene {
-  readonly captions: readonly string[];
+  /** What is told first: a caption, or all objects. */
+  readonly before: string;
+  readonly caption: string;
   readonly questions: readonly SceneQuestion[];
   readonly random: Random;
 }
@@ -24,11 +26,29 @@ function tellScene(index: number): ToldScene {
   const domain = domains[Math.floor(random() * domains.length)]!;
   const key = { seed: SEED, index };
   const scene = drawScene(key, { domain });
+  const [first, second] = describeScene(scene, sceneRandom(key, 'captions'), 2) as [string, string];
   return {
-    captions: describeScene(scene, sceneRandom(key, 'captions'), 2),
+    before: random() < 0.6 ? listObjects(scene, random) : first,
+    caption: second,
     questions: askScene(scene, sceneRandom(key, 'questions'), { count: 3 }),
     random,
   };
+}
+
+/**
+ * Every object with its attributes, one after the other: "small plain blue cross brown triangle, black background". An image's prompt
+ * tells a scene in this way, in a few vectors and with no grammar; what stands together belongs together.
+ */
+function listObjects({ objects, background }: Scene, random: Random): string {
+  const [tellsSize, tellsTexture, tellsBackground] = [random() < 0.6, random() < 0.75, random() < 0.75];
+  const places = objects.map((object) => ({ object, place: random() }));
+  const isOrdered = random() < 0.5;
+  const ordered = places.toSorted((a, b) => (isOrdered ? a.object.x - b.object.x : a.place - b.place));
+  const phrases = ordered.map(({ object: { size, texture, color, shape } }) =>
+    [tellsSize ? size : '', tellsTexture ? texture : '', color, shape].filter((word) => word !== '').join(' '),
+  );
+  if (tellsBackground) phrases.push(`${background} background`);
+  return phrases.join(random() < 0.5 ? ', ' : ' ');
 }
 
 /** A text of a decoder-only model: a document that begins with a prompt, and what may stand before it. The target is learned. */
@@ -40,13 +60,10 @@ export interface OptDocument {
 
 /** Text number `index` for a decoder-only model. */
 export function optDocument(index: number): OptDocument {
-  const { captions, questions, random } = tellScene(index);
-  const [first, second] = captions as [string, string];
+  const { before, caption: target, questions, random } = tellScene(index);
   const [asked, other] = questions as [SceneQuestion, SceneQuestion | undefined];
   const question = { prompt: `Question: ${asked.text} Answer:`, target: asked.answer };
-  const caption = { prompt: random() < 0.5 ? '' : 'a photo of', target: second };
-  // Half of the time words without order, some of them missing: to be read for what they say, as an image's prompt has to be.
-  const before = random() < 0.5 ? first : someWords(first, random);
+  const caption = { prompt: random() < 0.5 ? '' : 'a photo of', target };
   const draw = random();
   if (draw < 0.06) return { before: '', ...caption };
   if (draw < 0.1) return { before: '', ...question };
@@ -64,15 +81,12 @@ export interface T5Document {
 
 /** Text number `index` for an encoder-decoder model. */
 export function t5Document(index: number): T5Document {
-  const { captions, questions, random } = tellScene(index);
-  const [first, second] = captions as [string, string];
-  // Half of the time words without order, some of them missing: to be read for what they say, as an image's prompt has to be.
-  const before = random() < 0.5 ? first : someWords(first, random);
+  const { before, caption, questions, random } = tellScene(index);
   const draw = random();
-  if (draw < 0.05) return splitPrefixed(first, random);
-  if (draw < 0.45) return { prompt: random() < 0.5 ? before : `${before} a photo of`, target: second };
+  if (draw < 0.05) return splitPrefixed(caption, random);
+  if (draw < 0.45) return { prompt: random() < 0.5 ? before : `${before} a photo of`, target: caption };
   if (draw < 0.6) {
-    const { prompt, target } = splitPrefixed(second, random);
+    const { prompt, target } = splitPrefixed(caption, random);
     return { prompt: `${before} ${prompt}`, target };
   }
   const [{ text, answer }, other] = questions as [SceneQuestion, SceneQuestion | undefined];
@@ -80,16 +94,6 @@ export function t5Document(index: number): T5Document {
   if (draw < 0.8 || other === undefined) return { prompt: `${before} ${asked}`, target: answer };
   const told = [`Question: ${text} Answer: ${answer}`, `Question: ${other.text} Answer: ${other.answer}`];
   return { prompt: `${(random() < 0.5 ? told : told.toReversed()).join(' ')} ${asked}`, target: answer };
-}
-
-/** Most of a text's words, in any order. */
-function someWords(text: string, random: Random): string {
-  const kept = text.split(' ').filter(() => random() < 0.85);
-  return kept
-    .map((word) => ({ word, place: random() }))
-    .toSorted((a, b) => a.place - b.place)
-    .map(({ word }) => word)
-    .join(' ');
 }
 
 function splitPrefixed(caption: string, random: Random): T5Document {

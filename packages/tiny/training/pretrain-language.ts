@@ -32,6 +32,7 @@ import { type OptDocument, optDocument, t5Document } from './documents.ts';
 import { jsonBytes } from './file-bytes.ts';
 import { progressLog } from './progress-log.ts';
 import { OPT_SIZES, optJson, t5Json } from './sizes.ts';
+import { THREADS } from './threads.ts';
 import { optFiles } from './tokenizers/opt-files.ts';
 import { t5Files } from './tokenizers/t5-files.ts';
 
@@ -69,6 +70,7 @@ export async function pretrainLanguage(size: keyof typeof OPT_SIZES | 't5', fold
       clipNorm: 1,
       weightDecay: 0.01,
       betas: [0.9, 0.98],
+      target: { threads: THREADS },
     },
   );
   await train({

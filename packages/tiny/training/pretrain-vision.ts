@@ -35,6 +35,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
 import { progressLog } from './progress-log.ts';
 import { VISION } from './sizes.ts';
+import { THREADS } from './threads.ts';
 import {
   CELLS,
   centreOffsets,
@@ -77,6 +78,7 @@ export async function pretrainVision(folder: string, totalSteps: number, size: V
     example: makeBatch(Array.from({ length: BATCH }, (_, row) => row)) as never,
     clipNorm: 1,
     betas: [0.9, 0.98],
+    target: { threads: THREADS },
     weightDecay: 0.02,
   });
   await train({

@@ -28,6 +28,7 @@ export function qformerSize(vocabSize: number, vision: VisionTransformerConfig =
   return {
     ...QFORMER_STAGE_1,
     queries: 16,
+    crossAttentionFrequency: 1, // every second one of 4 layers would look at the image twice, not six times
     width: 128,
     layers: 4,
     heads: 4,

@@ -1,10 +1,10 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { type Group, plotGroups } from './plot.ts';
-import type { Result } from './results.ts';
+import { readResults, type Result } from './results.ts';
 
-/** Prints the table of `run.ts` as Markdown and writes the plot: `node report.ts RESULTS.json PLOT.svg`. */
-const [resultsPath = '', plotPath = ''] = process.argv.slice(2);
-const results = JSON.parse(readFileSync(resultsPath, 'utf8')) as readonly Result[];
+/** Prints the table of what `run.ts` wrote as Markdown and writes the plot: `node report.ts PLOT.svg RESULTS.json …`. */
+const [plotPath = '', ...resultsPaths] = process.argv.slice(2);
+const results = resultsPaths.flatMap(readResults);
 
 const rows: string[] = ['| experiment | score | mean | seeds | trained |', '| --- | --- | --- | --- | --- |'];
 const groups: Group[] = [];

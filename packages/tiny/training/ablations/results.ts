@@ -11,27 +11,28 @@ export interface Result {
   readonly parameters: number;
 }
 
-/** Results in a file, which is whole at any moment: a run that was interrupted goes on where it was. */
+/** Results of one seed in a file, which is whole at any moment: a run that was interrupted goes on where it was. */
 export class Results {
   readonly #path: string;
   readonly #all: Result[];
 
   constructor(path: string) {
     this.#path = path;
-    this.#all = existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Result[]) : [];
+    this.#all = existsSync(path) ? readResults(path) : [];
   }
 
-  get all(): readonly Result[] {
-    return this.#all;
-  }
-
-  has({ stage, name, seed }: Pick<Result, 'stage' | 'name' | 'seed'>): boolean {
-    return this.#all.some((one) => one.stage === stage && one.name === name && one.seed === seed);
+  has(stage: Result['stage'], name: string): boolean {
+    return this.#all.some((one) => one.stage === stage && one.name === name);
   }
 
   add(result: Result): void {
     this.#all.push(result);
+    console.log(result.seed, result.name, result.scores);
     writeFileSync(`${this.#path}.new`, `${JSON.stringify(this.#all, undefined, 2)}\n`);
     renameSync(`${this.#path}.new`, this.#path);
   }
+}
+
+export function readResults(path: string): Result[] {
+  return JSON.parse(readFileSync(path, 'utf8')) as Result[];
 }

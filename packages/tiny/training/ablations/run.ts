@@ -8,65 +8,68 @@ import { trainStageTwo } from '../bridge/stage-two.ts';
 import { pretrainLanguage } from '../pretrain-language.ts';
 import { pretrainVision } from '../pretrain-vision.ts';
 import { openHeldOut } from '../scores/held-out.ts';
-import { questionScores } from '../scores/questions.ts';
+import { answerScores } from '../scores/questions.ts';
 import { retrievalScores } from '../scores/retrieval.ts';
 import { SMALL_VISION, VISION } from '../sizes.ts';
 import { openWorld, SEEDS, type World } from '../world.ts';
 import { type ModelParts, writeModel } from '../write-model.ts';
-import { STAGE_ONE, STAGE_TWO, type VisionPart } from './experiments.ts';
-import { Results } from './results.ts';
+import { STAGE_ONE, STAGE_TWO, type StageOneExperiment, type StageTwoExperiment, type VisionPart } from './experiments.ts';
+import { type Result, Results } from './results.ts';
 
 /**
- * The paper's ablations in small: `node run.ts FOLDER [SEEDS]`, where FOLDER is what `train-all.ts` has trained. Adds to
- * FOLDER/ablations/results.json; what is there is not done again.
+ * The paper's ablations in small: `node run.ts FOLDER [SEED]`, where FOLDER is what `train-all.ts` has trained or `unpack.ts` has
+ * unpacked. Adds to FOLDER/ablations/results-SEED.json; what is there is not done again. Seeds may run side by side, once the small
+ * parts and the features are there, which a run without SEED makes.
  */
-const [root = '', seeds = '1,2,3'] = process.argv.slice(2);
+const [root = '', seedText] = process.argv.slice(2);
 const folder = (...names: string[]): string => join(root, ...names);
 const STEPS = { stageOne: 300, stageTwo: 300, smallVision: 2000, smallLanguage: 1500 } as const;
 const IMAGES = { retrieval: 500, questions: 250 } as const;
 const VISION_SIZES = { vision: VISION, 'vision-small': SMALL_VISION } as const;
 
 mkdirSync(folder('ablations'), { recursive: true });
-const results = new Results(folder('ablations', 'results.json'));
 const heldOut = await openHeldOut(folder('held-out'));
 const worlds = new Map<VisionPart, World>();
 await pretrain('vision-small', (target) => pretrainVision(target, STEPS.smallVision, SMALL_VISION));
 await pretrain('opt-small', (target) => pretrainLanguage('opt small', target, STEPS.smallLanguage));
+for (const vision of Object.keys(VISION_SIZES) as VisionPart[]) await worldOf(vision);
+if (seedText !== undefined) {
+  const seed = Number(seedText);
+  const results = new Results(folder('ablations', `results-${seed}.json`));
+  for (const experiment of STAGE_ONE) if (!results.has(1, experiment.name)) results.add(await runStageOne(experiment, seed));
+  for (const experiment of STAGE_TWO) if (!results.has(2, experiment.name)) results.add(await runStageTwo(experiment, seed));
+}
+process.exit(0);
 
-for (const seed of seeds.split(',').map(Number)) {
-  for (const { name, options, vision } of STAGE_ONE) {
-    if (results.has({ stage: 1, name, seed })) continue;
-    const bridge = stageOneFolder(name, seed);
-    await trainStageOne({ ...(await runIn(bridge, vision, STEPS.stageOne)), seed }, options);
-    const rows = heldOut.retrieval.slice(0, IMAGES.retrieval);
-    const scored = await withModel({ vision: folder(vision), visionSize: VISION_SIZES[vision], bridge }, (model) =>
-      retrievalScores(model, rows, { pooling: options.pooling }),
-    );
-    const { contrast, matching } = scored.result;
-    const scores = {
-      'image to text': contrast.text.r1,
-      'text to image': contrast.image.r1,
-      'image to text, matched': matching.text.r1,
-      'text to image, matched': matching.image.r1,
-    };
-    results.add({ stage: 1, name, seed, scores, ...scored.parameters });
-    console.log(seed, name, scores);
-  }
-  for (const { name, from, language, vision } of STAGE_TWO) {
-    if (results.has({ stage: 2, name, seed })) continue;
-    const bridge = folder('ablations', `stage 2, ${name}, ${seed}`);
-    const first = from === undefined ? undefined : await openCheckpointFolder(stageOneFolder(from, seed));
-    const run = { ...(await runIn(bridge, vision, STEPS.stageTwo)), seed, from: first?.weights };
-    await trainStageTwo({ ...run, languageFolder: folder(language), task: 'pre-training' });
-    first?.dispose();
-    const questions = heldOut.questions.slice(0, 4 * IMAGES.questions);
-    const annotations = heldOut.annotations.slice(0, 4 * IMAGES.questions);
-    const parts = { vision: folder(vision), visionSize: VISION_SIZES[vision], bridge, language: folder(language) };
-    const scored = await withModel(parts, (model) => questionScores(model, { questions, annotations }, 5));
-    const scores = { answers: scored.result.model };
-    results.add({ stage: 2, name, seed, scores, ...scored.parameters });
-    console.log(seed, name, scores);
-  }
+async function runStageOne({ name, options, vision }: StageOneExperiment, seed: number): Promise<Result> {
+  const bridge = stageOneFolder(name, seed);
+  await trainStageOne({ ...(await runIn(bridge, vision, STEPS.stageOne)), seed }, options);
+  const rows = heldOut.retrieval.slice(0, IMAGES.retrieval);
+  const parts = { vision: folder(vision), visionSize: VISION_SIZES[vision], bridge };
+  const { result, ...parameters } = await withModel(parts, seed, (model) =>
+    retrievalScores(model, rows, { pooling: options.pooling }),
+  );
+  const { contrast, matching } = result;
+  const scores = {
+    'image to text': contrast.text.r1,
+    'text to image': contrast.image.r1,
+    'image to text, matched': matching.text.r1,
+    'text to image, matched': matching.image.r1,
+  };
+  return { stage: 1, name, seed, scores, ...parameters };
+}
+
+async function runStageTwo({ name, from, language, vision }: StageTwoExperiment, seed: number): Promise<Result> {
+  const bridge = folder('ablations', `stage 2, ${name}, ${seed}`);
+  const first = from === undefined ? undefined : await openCheckpointFolder(stageOneFolder(from, seed));
+  const run = { ...(await runIn(bridge, vision, STEPS.stageTwo)), seed, from: first?.weights };
+  await trainStageTwo({ ...run, languageFolder: folder(language), task: 'pre-training' });
+  first?.dispose();
+  const questions = heldOut.questions.slice(0, 4 * IMAGES.questions);
+  const annotations = heldOut.annotations.slice(0, 4 * IMAGES.questions);
+  const parts = { vision: folder(vision), visionSize: VISION_SIZES[vision], bridge, language: folder(language) };
+  const { result, ...parameters } = await withModel(parts, seed, (model) => answerScores(model, { questions, annotations }, 5));
+  return { stage: 2, name, seed, scores: { answers: result.overall }, ...parameters };
 }
 
 function stageOneFolder(name: string, seed: number): string {
@@ -91,8 +94,8 @@ async function worldOf(vision: VisionPart): Promise<World> {
 }
 
 /** Joins the parts for a moment. */
-async function withModel<Scores>(parts: ModelParts, score: (model: Blip2) => Promise<Scores>) {
-  const target = folder('ablations', 'model');
+async function withModel<Scores>(parts: ModelParts, seed: number, score: (model: Blip2) => Promise<Scores>) {
+  const target = folder('ablations', `model, ${seed}`);
   mkdirSync(target, { recursive: true });
   await writeModel(target, parts);
   const checkpoint = await openCheckpointFolder(target);

@@ -16,7 +16,7 @@ import type { Scalar, Tensor3D } from '@tensorflow/tfjs-core';
 import { qformerSize } from '../sizes.ts';
 import { bertFiles } from '../tokenizers/bert-files.ts';
 import { readFeatures } from '../world.ts';
-import { openLanguageModel } from './language-model.ts';
+import { openLanguageModel, TEXT_LENGTHS } from './language-model.ts';
 import { STANDARD_DEVIATION, stageOnePairs } from './stage-one.ts';
 import { type BridgeAndLanguage, questionTexts, questionTokens } from './stage-two.ts';
 import { type BridgeRun, pickOne, trainBridge } from './train-bridge.ts';
@@ -78,10 +78,13 @@ export async function trainJointly(run: BridgeRun & { readonly languageFolder: s
         return {
           ...stageOnePairs(world, rows.slice(0, PAIRED * rows.length), random),
           features: await readFeatures(world, rows),
-          captions: model.batch(captions),
+          captions: model.batch(captions, TEXT_LENGTHS.caption),
           questions: {
             question: questionTokens(asked.map(({ text }) => text)),
-            texts: model.batch(asked.map((question) => questionTexts(question, model.kind))),
+            texts: model.batch(
+              asked.map((question) => questionTexts(question, model.kind)),
+              TEXT_LENGTHS.question,
+            ),
           },
         };
       },

@@ -2,7 +2,7 @@ import { openCheckpointFolder } from '@blip2/checkpoints/node';
 import { type Checkpoint, type Described, type EngineInputs, readCheckpointJson, WeightReader } from '@blip2/core';
 import { describeLanguageModel, optConfigFromJson, type OptParams, t5ConfigFromJson, type T5Params } from '@blip2/llm-adapters';
 import { loadTokenizer } from '@blip2/tokenizers';
-import { type LanguageModelParams, optTexts, type StageTwoBatch, t5Texts } from '@blip2/training';
+import { type LanguageModelParams, optTexts, type StageTwoBatch, type T5TextLengths, t5Texts } from '@blip2/training';
 
 /** A text with what stands before it. */
 export interface PromptAndTarget {
@@ -17,13 +17,21 @@ export interface FrozenLanguageModel {
   readonly params: Described<OptParams | T5Params>;
   /** With its parameters as tensors, for a loss. */
   withParams(params: OptParams | T5Params): LanguageModelParams;
-  /** Texts as it reads them. */
-  batch(texts: readonly PromptAndTarget[]): EngineInputs<StageTwoBatch['texts']>;
+  /** Texts as it reads them, rows of a fixed length. */
+  batch(texts: readonly PromptAndTarget[], lengths: TextLengths): EngineInputs<StageTwoBatch['texts']>;
   readonly checkpoint: Checkpoint;
 }
 
-const TEXT_TOKENS = 36;
-const PROMPT_TOKENS = 24;
+/** Longest prompts and targets in tokens, their ends included; a decoder-only model reads one after the other. */
+export type TextLengths = T5TextLengths;
+
+/** Of 100 captions one is longer, and loses its end; no question and no answer is. */
+export const TEXT_LENGTHS = {
+  caption: { promptTokens: 4, targetTokens: 32 },
+  /** A caption in two halves. */
+  halves: { promptTokens: 24, targetTokens: 32 },
+  question: { promptTokens: 19, targetTokens: 3 },
+} as const satisfies Readonly<Record<string, TextLengths>>;
 
 /** Opens a language model that was pre-trained here. @returns a model whose checkpoint is the caller's to dispose. */
 export async function openLanguageModel(folder: string): Promise<FrozenLanguageModel> {
@@ -43,18 +51,17 @@ export async function openLanguageModel(folder: string): Promise<FrozenLanguageM
       width: config.embeddingWidth,
       params,
       withParams: (live) => ({ kind: 'opt', config, params: live as OptParams }),
-      batch: (texts) => optTexts(tokenizer, config, split(texts), TEXT_TOKENS),
+      batch: (texts, { promptTokens, targetTokens }) => optTexts(tokenizer, config, split(texts), promptTokens + targetTokens),
       checkpoint,
     };
   }
   const config = t5ConfigFromJson(json);
-  const lengths = { promptTokens: PROMPT_TOKENS, targetTokens: TEXT_TOKENS };
   return {
     kind: 't5',
     width: config.width,
     params,
     withParams: (live) => ({ kind: 't5', config, params: live as T5Params }),
-    batch: (texts) => t5Texts(tokenizer, config, split(texts), lengths),
+    batch: (texts, lengths) => t5Texts(tokenizer, config, split(texts), lengths),
     checkpoint,
   };
 }

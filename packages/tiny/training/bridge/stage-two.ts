@@ -7,7 +7,7 @@ import { initialQFormer, qformerTexts, separateParameters, type StageTwoBatch, s
 import { qformerSize } from '../sizes.ts';
 import { bertFiles } from '../tokenizers/bert-files.ts';
 import { readFeatures } from '../world.ts';
-import { openLanguageModel, type PromptAndTarget } from './language-model.ts';
+import { openLanguageModel, type PromptAndTarget, TEXT_LENGTHS } from './language-model.ts';
 import { STANDARD_DEVIATION } from './stage-one.ts';
 import { type BridgeRun, pickOne, trainBridge } from './train-bridge.ts';
 
@@ -55,7 +55,8 @@ export async function trainStageTwo(
       make: async (rows, random) => {
         if (task !== 'question') {
           const texts = rows.map((row) => captionTexts(pickOne(world.captions[row]!, random), task, model.kind, random));
-          return { features: await readFeatures(world, rows), texts: model.batch(texts) };
+          const lengths = TEXT_LENGTHS[task === 'pre-training' && model.kind === 't5' ? 'halves' : 'caption'];
+          return { features: await readFeatures(world, rows), texts: model.batch(texts, lengths) };
         }
         const some = rows.map((row) => asked[row]!);
         return {
@@ -63,7 +64,10 @@ export async function trainStageTwo(
             world,
             some.map(({ row }) => row),
           ),
-          texts: model.batch(some.map(({ question }) => questionTexts(question, model.kind))),
+          texts: model.batch(
+            some.map(({ question }) => questionTexts(question, model.kind)),
+            TEXT_LENGTHS.question,
+          ),
           question: questionTokens(some.map(({ question }) => question.text)),
         };
       },

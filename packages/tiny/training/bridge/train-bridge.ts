@@ -13,6 +13,7 @@ import {
   warmupCosine,
 } from '@blip2/training/node';
 import { progressLog } from '../progress-log.ts';
+import { THREADS } from '../threads.ts';
 import type { World } from '../world.ts';
 
 /** What every run of the bridge is told. */
@@ -51,6 +52,7 @@ export async function trainBridge<Tree, Batch>(run: BridgeRun, plan: BridgePlan<
     example: await make(firstRows, () => 0.5),
     clipNorm: 1,
     decays: decaysInLavis,
+    target: { threads: THREADS },
     betas: [0.9, 0.98],
     weightDecay: 0.05,
   });

@@ -1,8 +1,7 @@
-import { type Blip2, caption } from 'blip2';
+import { asCaptioner, type Blip2 } from 'blip2';
 import { captionFits, type DatasetRecord } from '@blip2/datasets';
-import { evaluateCaptions } from '@blip2/eval';
-import { sceneOf } from './held-out.ts';
-import { inBatches } from './in-batches.ts';
+import { CAPTION_SETTINGS, evaluateCaptions, predictCaptions } from '@blip2/eval';
+import { readRecord, sceneOf } from './held-out.ts';
 import { writeWithoutImage } from './without-image.ts';
 
 /** CIDEr, 0 and up, of what describes the same images, against the same references. */
@@ -19,11 +18,10 @@ export interface CaptionScores {
 
 /** @param prompt - As in training. */
 export async function captionScores(model: Blip2, rows: readonly DatasetRecord[], prompt: string): Promise<CaptionScores> {
-  const options = { prompt, beams: 5, maxNewTokens: 40 };
-  const texts = await inBatches(rows, async (some) => {
-    const images = await Promise.all(some.map((row) => row.readImage()));
-    return (await caption(model, images, options)).map(({ text }) => text);
-  });
+  const settings = { ...CAPTION_SETTINGS['zero-shot'], prompt, minNewTokens: 0, maxNewTokens: 40 };
+  const items = rows.map((image, id) => ({ id, image }));
+  const captions = await predictCaptions(items, asCaptioner(model, readRecord), settings, { batchSize: 32 });
+  const texts = [...captions.values()];
   const [blind] = await writeWithoutImage(model, [prompt], { beams: 5, maxNewTokens: 40 });
   const references = new Map(rows.map(({ captions }, index) => [index, captions!.slice(0, -1)]));
   const cider = (candidates: readonly string[]): number =>

@@ -66,6 +66,11 @@ export function sceneOf({ imageId, domain = 'in-domain' }: DatasetRecord): Scene
   return drawScene(key, { domain: domain.replace('-domain', '') as Domain });
 }
 
+/** What `asCaptioner` and its sisters read. */
+export function readRecord(record: DatasetRecord): Promise<Uint8Array> {
+  return record.readImage();
+}
+
 function rowsOf(dataset: IndexedDataset): DatasetRecord[] {
   return Array.from({ length: dataset.length }, (_, index) => dataset.at(index));
 }

@@ -1,10 +1,9 @@
-import { answer, ANSWER_DEFAULTS, type Blip2 } from 'blip2';
-import { askScene, drawScene, sceneRandom } from '@blip2/datasets';
-import { evaluateVqa } from '@blip2/eval';
+import { ANSWER_DEFAULTS, asAnswerer, type Blip2 } from 'blip2';
+import { askScene, type DatasetRecord, drawScene, sceneRandom } from '@blip2/datasets';
+import { ANSWER_SETTINGS, evaluateVqa, predictAnswers, predictItems, TEXT_CODEC, type VqaScores } from '@blip2/eval';
 import { processQuestion } from '@blip2/tokenizers';
 import { SEEDS } from '../world.ts';
-import type { HeldOut } from './held-out.ts';
-import { inBatches } from './in-batches.ts';
+import { type HeldOut, readRecord } from './held-out.ts';
 import { writeWithoutImage } from './without-image.ts';
 
 /** VQA accuracy in percent. */
@@ -20,42 +19,53 @@ export interface QuestionScores {
   readonly human: number;
 }
 
-/** @param beams - 5 as published for questions that nothing was trained on; answers after training need none. */
-export async function questionScores(
-  model: Blip2,
-  { questions, annotations }: Pick<HeldOut, 'questions' | 'annotations'>,
-  beams = 1,
-): Promise<QuestionScores> {
-  const architecture = model.languageModel!.architecture;
-  const { template, ...defaults } = ANSWER_DEFAULTS[architecture];
-  const texts = questions.map(({ question }) => question!.text);
-  const answered = await inBatches(questions, async (some) => {
-    const images = await Promise.all(some.map((row) => row.readImage()));
-    const asked = some.map(({ question }) => question!.text);
-    return (await answer(model, images, asked, { beams })).map(({ text }) => text);
-  });
-  const blind = await inBatches(texts, (some) =>
-    writeWithoutImage(
-      model,
-      some.map((text) => template.replace('{}', processQuestion(text))),
-      defaults,
-    ),
+type AskedQuestions = Pick<HeldOut, 'questions' | 'annotations'>;
+
+/**
+ * What a model answers, scored.
+ *
+ * @param beams - 5 as published for questions that nothing was trained on; answers after training need none.
+ */
+export async function answerScores(model: Blip2, asked: AskedQuestions, beams: number): Promise<VqaScores> {
+  const settings = { ...ANSWER_SETTINGS['zero-shot'], beams };
+  const answerer = asAnswerer(model, readRecord);
+  return scoreAnswers(asked, await predictAnswers(itemsOf(asked), answerer, settings, { batchSize: 32 }));
+}
+
+/** A model, and what can be answered without it. */
+export async function questionScores(model: Blip2, asked: AskedQuestions, beams = 1): Promise<QuestionScores> {
+  const { overall, perQuestionType } = await answerScores(model, asked, beams);
+  const { template, ...defaults } = ANSWER_DEFAULTS[model.languageModel!.architecture];
+  const withoutImage = await predictItems(
+    itemsOf(asked),
+    {
+      part: 'answers without an image',
+      codec: TEXT_CODEC,
+      predict: (some) => {
+        const prompts = some.map(({ question }) => template.replace('{}', processQuestion(question)));
+        return writeWithoutImage(model, prompts, defaults);
+      },
+    },
+    { batchSize: 32 },
   );
   const prior = priorAnswers();
-  const accuracy = (answers: readonly string[]) =>
-    evaluateVqa({
-      annotations,
-      results: questions.map(({ question }, index) => ({ question_id: question!.id, answer: answers[index]! })),
-    });
-  const scores = accuracy(answered);
+  const byRecord = (answerOf: (record: DatasetRecord) => string): number =>
+    scoreAnswers(asked, new Map(asked.questions.map((record) => [record.question!.id, answerOf(record)]))).overall;
   return {
-    model: scores.overall,
-    perType: Object.fromEntries(scores.perQuestionType),
-    blind: accuracy(blind).overall,
-    prior: accuracy(texts.map(prior)).overall,
-    human: accuracy(questions.map(({ question }) => question!.answers!.toSorted((a, b) => b.weight - a.weight)[0]!.answer))
-      .overall,
+    model: overall,
+    perType: Object.fromEntries(perQuestionType),
+    blind: scoreAnswers(asked, withoutImage).overall,
+    prior: byRecord(({ question }) => prior(question!.text)),
+    human: byRecord(({ question }) => question!.answers!.toSorted((a, b) => b.weight - a.weight)[0]!.answer),
   };
+}
+
+function itemsOf({ questions }: AskedQuestions) {
+  return questions.map((image) => ({ id: image.question!.id, image, question: image.question!.text }));
+}
+
+function scoreAnswers({ annotations }: AskedQuestions, answers: ReadonlyMap<string | number, string>): VqaScores {
+  return evaluateVqa({ annotations, results: [...answers].map(([id, answer]) => ({ question_id: id, answer })) });
 }
 
 /** Scenes whose answers the prior counts. */

@@ -1,13 +1,12 @@
-import { withTensorScope } from '@blip2/core';
-import { type Blip2, embedImages, embedTexts } from 'blip2';
+import { type Matcher, withTensorScope } from '@blip2/core';
+import { asMatcher, type Blip2, embedImages, embedTexts } from 'blip2';
 import type { DatasetRecord } from '@blip2/datasets';
-import { evaluateRetrieval, rerankCandidates, rerankedScores, type RetrievalScores } from '@blip2/eval';
-import { preprocess } from '@blip2/image';
-import { contrastiveSimilarity, querySimilarity } from '@blip2/qformer';
-import { encodeBatch, processCaption } from '@blip2/tokenizers';
+import { evaluateRetrieval, predictRetrieval, RETRIEVAL_SETTINGS, type RetrievalScores } from '@blip2/eval';
+import { querySimilarity } from '@blip2/qformer';
+import { processCaption } from '@blip2/tokenizers';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
-import { inBatches } from './in-batches.ts';
+import { readRecord } from './held-out.ts';
 
 /** Recalls by the similarities of the contrastive heads alone, and after the matching head has ranked the best again. */
 export interface RetrievalResult {
@@ -27,71 +26,32 @@ export async function retrievalScores(
   rows: readonly DatasetRecord[],
   { topK = 16, pooling = 'max' }: RetrievalOptions = {},
 ): Promise<RetrievalResult> {
-  const captions = rows.map((row) => row.captions!.map((text) => processCaption(text)));
-  const texts = captions.flat();
-  const textFeatures = await featuresOf(model, texts); // [texts, width]
-  const imageToText = await inBatches(rows, async (some) => {
-    const images = await embedImages(model, await Promise.all(some.map((row) => row.readImage()))); // [images, queries, width]
-    const similarities = tf.tidy(() =>
-      pooling === 'max' ? contrastiveSimilarity(images, textFeatures) : tf.mean(querySimilarity(images, textFeatures), 2),
-    ); // [images, texts]
-    const numbers = (await similarities.data()) as Float32Array;
-    tf.dispose([images, similarities]);
-    return some.map((_, row) => numbers.slice(row * texts.length, (row + 1) * texts.length));
-  });
-  textFeatures.dispose();
-  const textToImage = texts.map((_, text) => Float32Array.from(imageToText, (row) => row[text]!));
-  const captionsPerImage = captions.map((each) => each.length);
-  const contrast = evaluateRetrieval({ imageToText, textToImage, captionsPerImage });
-
-  const { candidates: textsOf } = rerankCandidates(imageToText, topK);
-  const { candidates: imagesOf } = rerankCandidates(textToImage, topK);
-  const wanted = rows.map((_, image) => new Set(textsOf[image]));
-  for (const [text, images] of imagesOf.entries()) for (const image of images) wanted[image]!.add(text);
-  const matched: Map<number, number>[] = [];
-  for (const [image, row] of rows.entries()) matched.push(await matchTexts(model, row, [...wanted[image]!], texts));
-  const matching = evaluateRetrieval({
-    imageToText: rerankedScores(
-      imageToText,
-      textsOf,
-      textsOf.map((list, image) => list.map((text) => matched[image]!.get(text)!)),
-    ),
-    textToImage: rerankedScores(
-      textToImage,
-      imagesOf,
-      imagesOf.map((list, text) => list.map((image) => matched[image]!.get(text)!)),
-    ),
-    captionsPerImage,
-  });
-  return { contrast, matching };
+  const items = rows.map((image, id) => ({ id, image, captions: image.captions! }));
+  const matcher = pooling === 'max' ? asMatcher(model, { read: readRecord }) : meanMatcher(model);
+  const ranked = async (rerank: number): Promise<RetrievalScores> => {
+    const settings = { ...RETRIEVAL_SETTINGS['zero-shot'], rerank };
+    return evaluateRetrieval(await predictRetrieval(items, matcher, settings, { batchSize: 32 }));
+  };
+  return { contrast: await ranked(0), matching: await ranked(topK) };
 }
 
-async function featuresOf(model: Blip2, texts: readonly string[]): Promise<Tensor2D> {
-  const parts = await inBatches(texts, async (some) => [await embedTexts(model, some)]); // [some, width]
-  const features = tf.concat(parts); // [texts, width]
-  tf.dispose(parts);
-  return features;
-}
-
-/** Matching logits of one image with some texts, by the texts' numbers. */
-async function matchTexts(
-  model: Blip2,
-  row: DatasetRecord,
-  some: readonly number[],
-  texts: readonly string[],
-): Promise<Map<number, number>> {
-  return withTensorScope(async (scope) => {
-    const image = await model.decodeImage!(await row.readImage());
-    const pixels = scope.own(preprocess([image], model.imageProcessor)); // [1, imageSize, imageSize, 3]
-    const features = scope.own(await model.visionEncoder.encode(pixels)); // [1, tokens, width]
-    const scores = await inBatches(some, async (numbers) => {
-      const batch = encodeBatch(
-        model.textTokenizer!,
-        numbers.map((text) => texts[text]!),
+/** A matcher for which all queries of an image speak alike. It asks about one list of texts, whose features it keeps. */
+function meanMatcher(model: Blip2): Matcher<DatasetRecord> {
+  let features: Promise<Tensor2D> | undefined; // [texts, width]
+  return {
+    ...asMatcher(model, { read: readRecord }),
+    similarities: async (rows, texts) => {
+      features ??= embedTexts(
+        model,
+        texts.map((text) => processCaption(text)),
       );
-      const logits = await scope.own(await model.qformer.match(features, batch)).data(); // [texts, 2]
-      return numbers.map((_, pair) => logits[2 * pair + 1]!);
-    });
-    return new Map(some.map((text, place) => [text, scores[place]!]));
-  });
+      const known = await features;
+      return withTensorScope(async (scope) => {
+        const images = scope.own(await embedImages(model, await Promise.all(rows.map(readRecord)))); // [images, queries, width]
+        const means = scope.own(tf.tidy(() => tf.mean(querySimilarity(images, known), 2))); // [images, texts]
+        const numbers = (await means.data()) as Float32Array;
+        return rows.map((_, row) => numbers.slice(row * texts.length, (row + 1) * texts.length));
+      });
+    },
+  };
 }
