@@ -1,9 +1,10 @@
+import { InputError } from '@blip2/core/errors';
 import { prepareCaptions, scorePrepared } from '../captions/evaluate.ts';
 import type { CaptionEvaluation, CaptionInput, PreparedCaptions } from '../captions/evaluate.ts';
 import type { CaptionScores } from '../captions/tokenizer.ts';
 import type { Id } from '../ids.ts';
 import { meteorWords, nativeMeteor } from '../meteor/native.ts';
-import type { MeteorModule } from '../meteor/matches.ts';
+import type { MeteorModule, MeteorTables } from '../meteor/matches.ts';
 import { JavaScorerError } from './java.ts';
 import type { JavaOptions, JavaScorerName } from './java.ts';
 import { readMeteorTables } from './meteor-tables.ts';
@@ -35,6 +36,7 @@ export interface MeteorSource extends MeteorOptions {
 }
 
 const WITHOUT_DATA: readonly MeteorModule[] = ['exact', 'stem'];
+const NO_TABLES: MeteorTables = { synsets: new Map(), exceptions: new Map() };
 
 /**
  * `evaluateCaptions` and METEOR and SPICE, over the same tokens.
@@ -59,19 +61,23 @@ export async function evaluateAllCaptionMetrics({
 }): Promise<FullCaptionEvaluation> {
   const prepared = prepareCaptions(input);
   const unavailable = new Map<JavaScorerName, JavaScorerError>();
+  const refuse = (name: JavaScorerName, error: JavaScorerError): void => {
+    if (required.includes(name)) throw error;
+    unavailable.set(name, error);
+  };
   const attempt = async <Result>(name: JavaScorerName, work: () => Promise<Result>): Promise<Result | undefined> => {
     if (!metrics.includes(name)) return undefined;
     try {
       return await work();
     } catch (error) {
-      if (!JavaScorerError.isInstance(error) || required.includes(name)) throw error;
-      unavailable.set(name, error);
+      if (!JavaScorerError.isInstance(error)) throw error;
+      refuse(name, error);
       return undefined;
     }
   };
   const meteorScores =
-    (await attempt('METEOR', () => meteorFrom(prepared, meteorSource))) ??
-    (metrics.includes('METEOR') ? named(prepared, WITHOUT_DATA, withoutData(prepared)) : undefined);
+    (await attempt('METEOR', () => meteorFrom(prepared, meteorSource, (error) => refuse('METEOR', error)))) ??
+    (await attempt('METEOR', async () => nativeScores(prepared, NO_TABLES, WITHOUT_DATA)));
   const spiceScores = await attempt('SPICE', () => spice(prepared, spiceOptions));
   return {
     ...scorePrepared(prepared),
@@ -83,18 +89,36 @@ export async function evaluateAllCaptionMetrics({
 
 const ALL_MODULES: readonly MeteorModule[] = ['exact', 'stem', 'synonym', 'paraphrase'];
 
-async function meteorFrom(prepared: PreparedCaptions, source: MeteorSource): Promise<MeteorScores> {
+/** @param onMissing - Called with what is missing for METEOR as it is, when only some of its modules could run. */
+async function meteorFrom(
+  prepared: PreparedCaptions,
+  source: MeteorSource,
+  onMissing: (error: JavaScorerError) => void,
+): Promise<MeteorScores> {
   const folder = source.data ?? process.env['METEOR_DATA'];
   if (folder === undefined || folder === '') {
     return named(prepared, source.modules ?? ALL_MODULES, await meteor(prepared.captions, source));
   }
-  const { tables, modules } = await readMeteorTables(folder, meteorWords(prepared.captions));
+  const { tables, modules, missing } = await readMeteorTables(folder, meteorWords(prepared.captions));
   const chosen = modules.filter((module) => source.modules?.includes(module) ?? true);
-  return named(prepared, chosen, nativeMeteor(prepared.captions, { tables, modules: chosen }));
+  if (chosen.length < (source.modules ?? ALL_MODULES).length)
+    onMissing(
+      new JavaScorerError(
+        'METEOR',
+        `${folder} lacks ${missing.join(', ')}, expected all of METEOR's data. Copy what is missing there; until then METEOR's modules ${chosen.join(', ')} are reported by their own name.`,
+      ),
+    );
+  return nativeScores(prepared, tables, chosen);
 }
 
-function withoutData({ captions }: PreparedCaptions): CaptionScores {
-  return nativeMeteor(captions, { tables: { synsets: new Map(), exceptions: new Map() }, modules: WITHOUT_DATA });
+/** @throws {JavaScorerError} when texts are too long for METEOR: the other metrics take them. */
+function nativeScores(prepared: PreparedCaptions, tables: MeteorTables, modules: readonly MeteorModule[]): MeteorScores {
+  try {
+    return named(prepared, modules, nativeMeteor(prepared.captions, { tables, modules }));
+  } catch (cause) {
+    if (!InputError.isInstance(cause)) throw cause;
+    throw new JavaScorerError('METEOR', cause.message.replace(/^METEOR: /, ''), { cause });
+  }
 }
 
 function named({ ids }: PreparedCaptions, modules: readonly MeteorModule[], { corpus, perImage }: CaptionScores): MeteorScores {

@@ -37,6 +37,12 @@ export class JavaScorerError extends UnsupportedBackendError {
 /** The metrics that need Java. */
 export type JavaScorerName = 'METEOR' | 'SPICE';
 
+/** What a scorer is made of. */
+const PARTS: Readonly<Record<JavaScorerName, string>> = {
+  METEOR: 'Java and METEOR 1.5: meteor-1.5.jar, and data/paraphrase-en.gz beside it',
+  SPICE: 'Java 8 to 14 and SPICE 1.0: spice-1.0.jar, and beside it lib with the jars of CoreNLP 3.6.0',
+};
+
 /**
  * The path of the jar, once it and the files beside it are there.
  *
@@ -48,7 +54,7 @@ export async function findJar(scorer: JavaScorerName, jar: string | undefined, b
   if (path === undefined || path === '')
     throw new JavaScorerError(
       scorer,
-      `no jar is given, expected the path of one. Pass jar, or set the environment variable ${variable}.`,
+      `no jar is given, expected the path of one. Install ${PARTS[scorer]}. Then pass jar, or set the environment variable ${variable}.`,
     );
   if (!(await exists(path)))
     throw new JavaScorerError(

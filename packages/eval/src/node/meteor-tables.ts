@@ -13,6 +13,8 @@ export interface MeteorData {
   readonly tables: MeteorTables;
   /** Exact and stem always; synonym and paraphrase where their files are there. All four are METEOR 1.5 as the COCO tools run it. */
   readonly modules: readonly MeteorModule[];
+  /** Files without which the other modules cannot run. */
+  readonly missing: readonly string[];
 }
 
 const FILES = { synsets: 'english.synsets', exceptions: 'english.exceptions', paraphrases: 'paraphrase-en.gz' } as const;
@@ -22,7 +24,7 @@ const FILES = { synsets: 'english.synsets', exceptions: 'english.exceptions', pa
  * `paraphrase-en.gz`, which lies in `data` beside it.
  *
  * @param words - Of the texts to be scored, normalised: paraphrases with other words are not kept. @default all are kept
- * @throws {DatasetError} when the folder is not there, has none of the files, or one cannot be read.
+ * @throws {DatasetError} when the folder is not there, has none of the files or one of the first two alone, or one cannot be read.
  */
 export async function readMeteorTables(folder: string, words?: ReadonlySet<string>): Promise<MeteorData> {
   const found = await stat(folder).catch(() => undefined);
@@ -31,14 +33,21 @@ export async function readMeteorTables(folder: string, words?: ReadonlySet<strin
       () => true,
       () => false,
     );
-  const [hasSynsets, hasParaphrases] = [await has(FILES.synsets), await has(FILES.paraphrases)];
+  const [hasSynsets, hasExceptions] = [await has(FILES.synsets), await has(FILES.exceptions)];
+  const hasParaphrases = await has(FILES.paraphrases);
   if (found?.isDirectory() !== true || !(hasSynsets || hasParaphrases))
     throw new DatasetError(
       `${folder}: ${found === undefined ? 'is not there' : 'has no data of METEOR'}, expected a folder with ${Object.values(FILES).join(', ')}. ` +
         `The first two are inside METEOR's jar, the last in data beside it.`,
       folder,
     );
-  const text = async (file: string): Promise<string> => ((await has(file)) ? readFile(join(folder, file), 'utf8') : '');
+  if (hasSynsets !== hasExceptions)
+    throw new DatasetError(
+      `${folder}: has ${hasSynsets ? FILES.synsets : FILES.exceptions} alone, expected ${FILES.synsets} and ${FILES.exceptions}: ` +
+        `synonyms of inflected words need both. Copy the other one out of METEOR's jar.`,
+      folder,
+    );
+  const text = async (file: string): Promise<string> => (hasSynsets ? readFile(join(folder, file), 'utf8') : '');
   const tables: MeteorTables = {
     ...parseWordTables(await text(FILES.synsets), await text(FILES.exceptions)),
     ...(hasParaphrases ? { paraphrases: await readParaphrases(join(folder, FILES.paraphrases), words) } : {}),
@@ -51,6 +60,7 @@ export async function readMeteorTables(folder: string, words?: ReadonlySet<strin
       ...(hasSynsets ? (['synonym'] as const) : []),
       ...(hasParaphrases ? (['paraphrase'] as const) : []),
     ],
+    missing: [...(hasSynsets ? [] : [FILES.synsets, FILES.exceptions]), ...(hasParaphrases ? [] : [FILES.paraphrases])],
   };
 }
 

@@ -123,7 +123,7 @@ describe('the METEOR program', () => {
       await failing({ answers: {} }, METEOR_FILES, { timeoutMs: 300 }),
     ];
     expect(messages.join('\n---\n')).toMatchInlineSnapshot(`
-      "METEOR: no jar is given, expected the path of one. Pass jar, or set the environment variable METEOR_JAR.
+      "METEOR: no jar is given, expected the path of one. Install Java and METEOR 1.5: meteor-1.5.jar, and data/paraphrase-en.gz beside it. Then pass jar, or set the environment variable METEOR_JAR.
       ---
       METEOR: /meteor-1.5.jar is not there, expected the scorer's jar. Correct jar.
       ---
@@ -230,13 +230,31 @@ describe('all metrics', () => {
     expect(simple!.corpus).toBeGreaterThan(0);
     expect(simple!.corpus).toBeLessThan(captions.corpus.METEOR_exact_stem_synonym);
     expect([...unavailable].map(([name, { message }]) => `${name} → ${message}`).join('\n')).toMatchInlineSnapshot(`
-      "METEOR → METEOR: no jar is given, expected the path of one. Pass jar, or set the environment variable METEOR_JAR.
-      SPICE → SPICE: no jar is given, expected the path of one. Pass jar, or set the environment variable SPICE_JAR."
+      "METEOR → METEOR: no jar is given, expected the path of one. Install Java and METEOR 1.5: meteor-1.5.jar, and data/paraphrase-en.gz beside it. Then pass jar, or set the environment variable METEOR_JAR.
+      SPICE → SPICE: no jar is given, expected the path of one. Install Java 8 to 14 and SPICE 1.0: spice-1.0.jar, and beside it lib with the jars of CoreNLP 3.6.0. Then pass jar, or set the environment variable SPICE_JAR."
     `);
   });
 
   it('fails when a metric is required', async () => {
     await expect(evaluateAllCaptionMetrics({ ...input, required: ['SPICE'] })).rejects.toThrow(JavaScorerError);
+  });
+
+  it('texts too long for METEOR leave it out, and nothing else', async () => {
+    const long = 'a dog '.repeat(2000);
+    const {
+      corpus,
+      meteor: none,
+      unavailable,
+    } = await evaluateAllCaptionMetrics({
+      references: new Map([[1, [`the ${long}`]]]),
+      candidates: new Map([[1, long]]),
+      metrics: ['METEOR'],
+    });
+    expect(corpus.Bleu_1).toBeGreaterThan(0.9);
+    expect(none).toBeUndefined();
+    expect(unavailable.get('METEOR')!.message).toMatchInlineSnapshot(
+      `"METEOR: a candidate and a reference of 4000 and 4001 words have more than a million pairs of words that match, expected captions. Shorten the longer one."`,
+    );
   });
 
   it('has METEOR by image', async () => {
@@ -271,13 +289,21 @@ describe('all metrics', () => {
     };
     const three = await evaluateAllCaptionMetrics(some);
     expect(three.meteor!.name).toBe('METEOR_exact_stem_synonym');
-    expect(three.unavailable.size).toBe(0);
+    expect(three.unavailable.get('METEOR')!.message.replaceAll(data, 'DATA')).toMatchInlineSnapshot(
+      `"METEOR: DATA lacks paraphrase-en.gz, expected all of METEOR's data. Copy what is missing there; until then METEOR's modules exact, stem, synonym are reported by their own name."`,
+    );
+    await expect(evaluateAllCaptionMetrics({ ...some, required: ['METEOR'] })).rejects.toThrow(JavaScorerError);
+    const threeOnPurpose = { ...some, meteor: { data, modules: ['exact', 'stem', 'synonym'] as const } };
+    expect((await evaluateAllCaptionMetrics(threeOnPurpose)).unavailable.size).toBe(0); // asked for by name
     writeFileSync(join(data, 'paraphrase-en.gz'), gzipSync(paraphrases.map((one: unknown[]) => `${one.join('\n')}\n`).join('')));
     const all = await evaluateAllCaptionMetrics(some);
     expect(all.meteor!.name).toBe('METEOR');
+    expect(all.unavailable.size).toBe(0);
     expectRelative([all.meteor!.corpus], [golden.final['Final score']]);
     writeFileSync(join(data, 'paraphrase-en.gz'), 'not gzip');
     await expect(evaluateAllCaptionMetrics(some)).rejects.toThrow(/paraphrase-en.gz: cannot be unpacked/);
+    rmSync(join(data, 'english.exceptions'));
+    await expect(evaluateAllCaptionMetrics(some)).rejects.toThrow(/has english.synsets alone, expected .* english.exceptions/);
     await expect(evaluateAllCaptionMetrics({ ...some, meteor: { data: join(data, 'nowhere') } })).rejects.toThrow(/is not there/);
   });
 });
