@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { writeSafetensorsFile } from '@blip2/checkpoints/node';
@@ -77,9 +77,12 @@ describe('blip2 eval, from official files', () => {
       'unavailable',
     ]);
     expect(Object.keys(scores.unavailable)).toEqual(['METEOR', 'SPICE']);
+    expect(
+      [scores.unavailable.METEOR, scores.unavailable.SPICE].map((reason) => /--meteor-jar|--spice-jar/.test(reason)),
+    ).toEqual([true, true]);
     expect(error).toMatchInlineSnapshot(`
-      "METEOR is not there: METEOR: no jar is given, expected the path of one. Pass jar, or set the environment variable METEOR_JAR. Here: --meteor-data FOLDER, without Java, or --meteor-jar FILE.
-      SPICE is not there: SPICE: no jar is given, expected the path of one. Pass jar, or set the environment variable SPICE_JAR. Here: --spice-jar FILE.
+      "METEOR is not there: METEOR: no jar is given, expected the path of one. Install Java and METEOR 1.5: meteor-1.5.jar, and data/paraphrase-en.gz beside it. Then pass jar, or set the environment variable METEOR_JAR. Here: --meteor-data FOLDER, without Java, or --meteor-jar FILE.
+      SPICE is not there: SPICE: no jar is given, expected the path of one. Install Java 8 to 14 and SPICE 1.0: spice-1.0.jar, and beside it lib with the jars of CoreNLP 3.6.0. Then pass jar, or set the environment variable SPICE_JAR. Here: --spice-jar FILE.
       "
     `);
     expect(Object.keys((await scored(...words, '--metrics', 'cider,bleu')).scores)).toEqual([
@@ -181,6 +184,9 @@ describe('blip2 eval, from official files', () => {
       write(`gqa-${index}.json`, Object.fromEntries(some)),
     );
     expect((await scored('gqa', '--questions', ...halves, ...all, ...more)).scores).toEqual(full);
+    mkdirSync(path('train_all_questions'));
+    for (const [index, part] of halves.entries()) renameSync(part, path(join('train_all_questions', `${index}.json`)));
+    expect((await scored('gqa', '--questions', path('train_all_questions'), ...all, ...more)).scores).toEqual(full);
   });
 
   it.each(['flickr30k', 'coco-retrieval'])('%s', async (benchmark) => {
@@ -278,6 +284,31 @@ describe('blip2 eval, bad input', () => {
     expect(out).toBe('');
     return error.trim();
   };
+
+  it('questions of another split, and files that belong together', async () => {
+    const questions = [1, 2].map((question_id) => ({ question_id, image_id: 5, question: 'Is it?' }));
+    const annotations = [2, 3].map((question_id) => ({ question_id, image_id: 5, answers: [{ answer: 'yes' }] }));
+    const file = write('q.json', { questions });
+    const vqa = ['--annotations', write('v.json', { annotations }), '--predictions', write('r.json', [])];
+    const gqa = ['--questions', file, '--predictions', file];
+    mkdirSync(path('empty'));
+    expect(
+      [
+        await messageOf('vqav2', '--questions', file, ...vqa),
+        await messageOf('vqav2', '--questions', file, file, ...vqa),
+        await messageOf('gqa', ...gqa, '--attentions', file),
+        await messageOf('gqa', '--questions', path('empty'), '--predictions', file),
+      ].join('\n---\n'),
+    ).toMatchInlineSnapshot(`
+      "FOLDER/q.json: lacks 1 of the 2 questions that have annotations (3), expected all of them. Take questions and annotations of the same split.
+      ---
+      vqav2 takes one file of --questions, and 2 were named. Name that of the annotations' split.
+      ---
+      gqa: --attentions needs --scene-graphs FILE too, the boxes of the objects. Name both, or neither.
+      ---
+      --questions FOLDER/empty: is a folder without .json files, expected the parts of a file. Check the path."
+    `);
+  });
 
   it('names file, entry and cure', async () => {
     const annotations = write('a.json', { images: [{ id: 1 }], annotations: [{ id: 1, image_id: 1, caption: 'a dog' }] });

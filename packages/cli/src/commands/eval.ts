@@ -2,15 +2,16 @@ import { createRequire } from 'node:module';
 import type { Benchmark } from '@blip2/eval';
 import { UsageError } from '../command-line.ts';
 import { type Command, defineCommand } from '../command.ts';
-import { EVAL_OPTIONS } from '../eval/eval-options.ts';
+import { defined } from '../defined.ts';
+import { EVAL_OPTIONS, type EvalValues } from '../eval/eval-options.ts';
 import type { Evaluation, EvaluationInput } from '../eval/evaluation.ts';
 
 const NAMES = 'coco-caption, nocaps, vqav2, gqa, flickr30k, coco-retrieval';
 
-/** What the command calls what a metric lacks. */
-const WAYS: Readonly<Record<string, string>> = {
-  METEOR: ' Here: --meteor-data FOLDER, without Java, or --meteor-jar FILE.',
-  SPICE: ' Here: --spice-jar FILE.',
+/** What the command calls what a metric may lack. */
+const WAYS: Readonly<Record<string, { readonly options: readonly (keyof EvalValues)[]; readonly hint: string }>> = {
+  METEOR: { options: ['meteorData', 'meteorJar'], hint: ' Here: --meteor-data FOLDER, without Java, or --meteor-jar FILE.' },
+  SPICE: { options: ['spiceJar'], hint: ' Here: --spice-jar FILE.' },
 };
 
 export const evalCommand: Command = defineCommand({
@@ -32,19 +33,31 @@ export const evalCommand: Command = defineCommand({
         `eval takes one benchmark, and ${name === undefined ? 'none was named' : `'${positionals.join(' ')}' were named`}. Name one of ${NAMES}.`,
       );
     const evaluation = await evaluate(name, { values, session });
-    const run = { ...evaluation.run, date: new Date().toISOString(), versions: versions() };
+    const unavailable = withHints(evaluation.run.unavailable, values);
+    const run = { ...evaluation.run, ...defined({ unavailable }), date: new Date().toISOString(), versions: versions() };
     const { resultTable } = await import('@blip2/eval/report');
     if (values.output !== undefined) {
       const { writeRun } = await import('../eval/write-run.ts');
       await writeRun(values.output, run, evaluation);
     }
-    const { scores, unavailable } = run;
-    for (const [metric, reason] of Object.entries(unavailable ?? {}))
-      session.output.note(`${metric} is not there: ${reason}${WAYS[metric] ?? ''}`);
-    session.output.result({ ...scores, ...(unavailable && { unavailable }) }, resultTable(run).trimEnd());
+    for (const [metric, reason] of Object.entries(unavailable ?? {})) session.output.note(`${metric} is not there: ${reason}`);
+    session.output.result({ ...run.scores, ...defined({ unavailable }) }, resultTable(run).trimEnd());
     return 0;
   },
 });
+
+/** The reasons, with the options that would help, where none of them was given. */
+function withHints(
+  reasons: Readonly<Record<string, string>> | undefined,
+  values: EvalValues,
+): Record<string, string> | undefined {
+  if (reasons === undefined) return undefined;
+  const hintFor = (metric: string): string => {
+    const way = WAYS[metric];
+    return way === undefined || way.options.some((option) => values[option] !== undefined) ? '' : way.hint;
+  };
+  return Object.fromEntries(Object.entries(reasons).map(([metric, reason]) => [metric, reason + hintFor(metric)]));
+}
 
 /** Benchmarks are loaded when they are named: the other verbs start without them. */
 async function evaluate(name: string, input: EvaluationInput): Promise<Evaluation> {

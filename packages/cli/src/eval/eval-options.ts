@@ -39,7 +39,11 @@ const PROTOCOL_CHOICES: readonly Protocol[] = ['zero-shot', 'fine-tuned'];
 
 export const EVAL_OPTIONS: EvalOptionTable = {
   annotations: { type: 'text', hint: 'FILE', description: "what people said or answered, in the benchmark's own format" },
-  questions: { type: 'texts', hint: 'FILE…', description: 'vqav2, gqa: the questions; gqa takes the chunks of a split file' },
+  questions: {
+    type: 'texts',
+    hint: 'FILE…',
+    description: 'vqav2, gqa: the questions; gqa takes the parts of a split file, or their folder',
+  },
   predictions: { type: 'text', hint: 'FILE', description: 'an official result file to score' },
   scores: {
     type: 'text',
