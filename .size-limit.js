@@ -25,6 +25,7 @@ const LIMITS = {
   'eval/report': '210.0 kB',
   'tiny/index': '0.4 kB',
   'tiny/opt': '0.5 kB',
+  'tiny/t5': '0.5 kB',
   'llm-adapters/index': '40.7 kB',
   'training/index': '25.0 kB',
   'training/node': '306.0 kB',

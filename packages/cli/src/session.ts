@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { type Blip2, defaultModelFolder, estimateBlip2, loadBlip2, type PartEngines } from 'blip2/node';
+import { type Blip2, DEFAULT_MODEL, estimateBlip2, loadBlip2, modelSource, type PartEngines } from 'blip2/node';
 import { openCheckpoint } from '@blip2/checkpoints/node';
 import { type Checkpoint, ResourceError, UnsupportedBackendError } from '@blip2/core';
 import { chooseEnginesFor, ENGINE_OPTIONS, type EngineOptionTable, isEager } from './engine-options.ts';
@@ -17,7 +17,8 @@ export const COMMON_OPTIONS: CommonOptionTable = {
   model: {
     type: 'text',
     hint: 'FOLDER|HUB-ID',
-    description: 'model folder, or a Hub id such as Salesforce/blip2-opt-2.7b; default: a small model of coloured shapes',
+    description:
+      'model folder, Hub id such as Salesforce/blip2-opt-2.7b, or @blip2/tiny/t5; default: @blip2/tiny, which knows coloured shapes',
   },
   ...ENGINE_OPTIONS,
   backend: {
@@ -100,9 +101,9 @@ async function warnOfSlowness(
   if (estimate.secondsPerImage > NOTICE_SECONDS) output.note(estimate.summary);
 }
 
-/** The model that was named, or the one that comes along. */
+/** Where the model is that was named, or the one that comes along. */
 export function modelNameOf({ model = '' }: Pick<CommonValues, 'model'>): string {
-  return model === '' ? defaultModelFolder() : model;
+  return modelSource(model === '' ? DEFAULT_MODEL : model);
 }
 
 /** Starts a tfjs backend. */

@@ -1,11 +1,11 @@
 /** The models of this package, by the language model that they have. */
-export const TINY_MODELS = ['opt'] as const;
+export const TINY_MODELS = ['opt', 't5'] as const;
 
 export type TinyModelName = (typeof TINY_MODELS)[number];
 
 /**
  * The folder of a model, in the layout of the Hugging Face Hub. In Node it is a folder of this package: `fileURLToPath` gives its path.
- * Bundlers do not take it along; for them there is the list of files in `@blip2/tiny/opt`.
+ * Bundlers do not take it along; for them there are the lists of files in `@blip2/tiny/opt` and `@blip2/tiny/t5`.
  *
  * @param name - @default 'opt', which `loadBlip2()` loads
  *

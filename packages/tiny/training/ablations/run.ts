@@ -101,5 +101,5 @@ async function withModel<Scores>(parts: ModelParts, seed: number, score: (model:
   const checkpoint = await openCheckpointFolder(target);
   const { parameters, trainable: trained } = await inspectCheckpoint(checkpoint);
   using model = await loadBlip2(checkpoint);
-  return { result: await score(model), parameters: { parameters, trained } };
+  return { result: await score(model), parameters, trained };
 }

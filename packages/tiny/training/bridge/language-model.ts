@@ -26,12 +26,12 @@ export interface FrozenLanguageModel {
 export type TextLengths = T5TextLengths;
 
 /** Of 100 captions one is longer, and loses its end; no question and no answer is. */
-export const TEXT_LENGTHS = {
+export const TEXT_LENGTHS: Readonly<Record<'caption' | 'halves' | 'question', TextLengths>> = {
   caption: { promptTokens: 4, targetTokens: 32 },
   /** A caption in two halves. */
   halves: { promptTokens: 24, targetTokens: 32 },
   question: { promptTokens: 19, targetTokens: 3 },
-} as const satisfies Readonly<Record<string, TextLengths>>;
+};
 
 /** Opens a language model that was pre-trained here. @returns a model whose checkpoint is the caller's to dispose. */
 export async function openLanguageModel(folder: string): Promise<FrozenLanguageModel> {

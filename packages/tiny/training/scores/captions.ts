@@ -20,8 +20,8 @@ export interface CaptionScores {
 export async function captionScores(model: Blip2, rows: readonly DatasetRecord[], prompt: string): Promise<CaptionScores> {
   const settings = { ...CAPTION_SETTINGS['zero-shot'], prompt, minNewTokens: 0, maxNewTokens: 40 };
   const items = rows.map((image, id) => ({ id, image }));
-  const captions = await predictCaptions(items, asCaptioner(model, readRecord), settings, { batchSize: 32 });
-  const texts = [...captions.values()];
+  const written = await predictCaptions(items, asCaptioner(model, readRecord), settings, { batchSize: 32 });
+  const texts = [...written.values()];
   const [blind] = await writeWithoutImage(model, [prompt], { beams: 5, maxNewTokens: 40 });
   const references = new Map(rows.map(({ captions }, index) => [index, captions!.slice(0, -1)]));
   const cider = (candidates: readonly string[]): number =>
