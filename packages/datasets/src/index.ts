@@ -1,4 +1,5 @@
 export { concatenateDatasets, filterDataset, indexedDataset } from './records/indexed-dataset.ts';
+export { type BrokenRow, BrokenRows, type BrokenRowsOptions } from './records/broken-rows.ts';
 export * from './records/record.ts';
 export { streamDataset } from './streams/indexed-stream.ts';
 export { type MixOptions, type MixPart, mixStreams } from './streams/mix.ts';

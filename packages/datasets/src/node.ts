@@ -1,7 +1,7 @@
 export * from './index.ts';
 export * from './feature-store/index.ts';
 export * from './shapes/node.ts';
-export type { BrokenRow } from './pixels/broken-rows.ts';
+
 export { type LoadedImage, loadPixels, type PixelLoaderOptions } from './pixels/load-pixels.ts';
 export { readCocoCaptions, readFlickr30kCaptions, readNoCaps, readVisualGenomeCaptions } from './readers/captions.ts';
 export { type FolderReaderOptions, readFolder } from './readers/folder.ts';

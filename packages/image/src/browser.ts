@@ -36,7 +36,7 @@ export type ImageSource = string | ByteSource | PixelSource;
 export async function decodeImage(source: ImageSource, options: DecodeImageOptions = {}): Promise<RgbImage> {
   options.abortSignal?.throwIfAborted();
   if (!isByteSource(source)) return readPixels(source, `decodeImage: ${kindOf(source)}`, options);
-  const where = `decodeImage: ${nameOf(source)}`;
+  const where = `decodeImage: ${options.name ?? nameOf(source)}`;
   return decodeBytes(await readBytes(source, where, options), where, options, decodePixels);
 }
 

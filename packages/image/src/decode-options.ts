@@ -5,6 +5,8 @@ export interface DecodeImageOptions {
    * leaves it as stored, as the reference's image processor does with an image that is already open. @default 'apply'
    */
   readonly exifOrientation?: 'apply' | 'ignore';
+  /** What messages call the image, where its bytes do not say. @default the path or URL, or how many bytes there are */
+  readonly name?: string;
   /** Images with more pixels are refused before anything is decoded. @default 178_956_970, where Pillow refuses */
   readonly maxPixels?: number;
   /** Files and downloads with more bytes are refused. @default 268_435_456 (256 MiB) */

@@ -32,7 +32,7 @@ export type ImageSource = string | ByteSource;
  */
 export async function decodeImage(source: ImageSource, options: DecodeImageOptions = {}): Promise<RgbImage> {
   options.abortSignal?.throwIfAborted();
-  const where = `decodeImage: ${nameOf(source)}`;
+  const where = `decodeImage: ${options.name ?? nameOf(source)}`;
   return decodeBytes(await readSource(source, where, options), where, options, decodePixels);
 }
 

@@ -8,7 +8,7 @@ import type { DatasetRecord } from '../records/record.ts';
 import { streamDataset } from '../streams/indexed-stream.ts';
 import type { EpochOptions, RecordStream, StreamPosition } from '../streams/record-stream.ts';
 import { combineSeeds } from '../streams/seeds.ts';
-import type { BrokenRow } from './broken-rows.ts';
+import type { BrokenRow } from '../records/broken-rows.ts';
 import { type LoadedImage, loadPixels, type PixelLoaderOptions } from './load-pixels.ts';
 
 const SIZE = { height: 5, width: 4 };
@@ -142,14 +142,14 @@ describe('broken rows', () => {
       [2, 'no image'],
       [4, 'no row'],
     ]);
-    const options = { maxBrokenShare: 0.01, workers: 1, onBroken: (row: BrokenRow) => seen.push(row) };
+    const options = { maxBrokenShare: 0.5, workers: 1, onBroken: (row: BrokenRow) => seen.push(row) };
     const loader = loaderOf(6, options, flaws);
     expect((await take(loader)).map(({ index }) => index)).toEqual([0, 3, 5]);
     expect(loader.position()).toMatchObject({ rows: 6, broken: 3 });
     expect(seen.map(({ key, index, cause }) => `${index} ${key} ${String(cause)}`)).toMatchInlineSnapshot(`
       [
         "1 pictures:1 DatasetError: 1.png: there is no such file",
-        "2 pictures:2 ImageError: decodeImage: 6 bytes in memory: found an HTML page, expected a JPEG, PNG, WebP, GIF or AVIF image. Check that this is the file you mean, or convert it to PNG or JPEG first.",
+        "2 pictures:2 ImageError: decodeImage: pictures:2: found an HTML page, expected a JPEG, PNG, WebP, GIF or AVIF image. Check that this is the file you mean, or convert it to PNG or JPEG first.",
         "4 undefined DatasetError: row 4 is broken",
       ]
     `);
@@ -164,16 +164,37 @@ describe('broken rows', () => {
     expect(InputError.isInstance(problem)).toBe(true);
     expect(String(problem)).toMatchInlineSnapshot(`
       "InputError: loadPixels: pictures: 12 of 100 rows are broken, expected at most 10 %. The first:
-        pictures:0: decodeImage: 6 bytes in memory: found an HTML page, expected a JPEG, PNG, WebP, GIF or AVIF image. Check that this is the file you mean, or convert it to PNG or JPEG first.
-        pictures:9: decodeImage: 6 bytes in memory: found an HTML page, expected a JPEG, PNG, WebP, GIF or AVIF image. Check that this is the file you mean, or convert it to PNG or JPEG first.
-        pictures:18: decodeImage: 6 bytes in memory: found an HTML page, expected a JPEG, PNG, WebP, GIF or AVIF image. Check that this is the file you mean, or convert it to PNG or JPEG first.
-        pictures:27: decodeImage: 6 bytes in memory: found an HTML page, expected a JPEG, PNG, WebP, GIF or AVIF image. Check that this is the file you mean, or convert it to PNG or JPEG first.
-        pictures:36: decodeImage: 6 bytes in memory: found an HTML page, expected a JPEG, PNG, WebP, GIF or AVIF image. Check that this is the file you mean, or convert it to PNG or JPEG first.
+        pictures:0: decodeImage: pictures:0: found an HTML page, expected a JPEG, PNG, WebP, GIF or AVIF image. Check that this is the file you mean, or convert it to PNG or JPEG first.
+        pictures:9: decodeImage: pictures:9: found an HTML page, expected a JPEG, PNG, WebP, GIF or AVIF image. Check that this is the file you mean, or convert it to PNG or JPEG first.
+        pictures:18: decodeImage: pictures:18: found an HTML page, expected a JPEG, PNG, WebP, GIF or AVIF image. Check that this is the file you mean, or convert it to PNG or JPEG first.
+        pictures:27: decodeImage: pictures:27: found an HTML page, expected a JPEG, PNG, WebP, GIF or AVIF image. Check that this is the file you mean, or convert it to PNG or JPEG first.
+        pictures:36: decodeImage: pictures:36: found an HTML page, expected a JPEG, PNG, WebP, GIF or AVIF image. Check that this is the file you mean, or convert it to PNG or JPEG first.
       Repair the data set, or raise maxBrokenShare."
     `);
     expect(images.at(-1)).toBe(98); // row 99 is broken too
     await expect(loader.next()).rejects.toThrow('12 of 100 rows are broken');
     expect(await take(loaderOf(300, { maxBrokenShare: 0.12 }, every(9, 300)))).toHaveLength(300 - 34);
+  });
+
+  it('end the work when there are too many of few, but one alone is borne', async () => {
+    const some = (count: number) => new Map(Array.from({ length: count }, (_, index): [number, Flaw] => [index, 'no image']));
+    await expect(take(loaderOf(10, { maxBrokenShare: 0.01 }, some(9)))).rejects.toThrow('9 of 10 rows are broken');
+    await expect(take(loaderOf(10, { maxBrokenShare: 0.01 }, some(2)))).rejects.toThrow('2 of 10 rows are broken');
+    expect(await take(loaderOf(10, { maxBrokenShare: 0.01 }, some(1)))).toHaveLength(9);
+    await expect(take(loaderOf(10, { maxBrokenShare: 0 }, some(1)))).rejects.toThrow('1 of 10 rows are broken');
+  });
+
+  it('of an endless stream are looked at when its first epoch is over, and one comes again in each', async () => {
+    const endless: EpochOptions = { seed: 1 };
+    const epochRows = 10;
+    const two = new Map<number, Flaw>([
+      [3, 'missing'],
+      [4, 'missing'],
+    ]);
+    const refused = take(loaderOf(10, { maxBrokenShare: 0.01, epochRows }, two, endless), 40);
+    await expect(refused).rejects.toThrow('2 of 10 rows are broken');
+    const one = loaderOf(10, { maxBrokenShare: 0.01, epochRows }, new Map([[3, 'missing']]), endless);
+    expect(await take(one, 400)).toHaveLength(400);
   });
 
   it('end the work when all are', async () => {

@@ -4,7 +4,8 @@ import * as z from 'zod/mini';
 import type { DatasetRecord, ReadOptions } from '../records/record.ts';
 import { checkPosition, count, iterate, type RecordStream, type StreamPosition } from '../streams/record-stream.ts';
 import { assertSeed, combineSeeds } from '../streams/seeds.ts';
-import { BrokenRows, type BrokenRow } from './broken-rows.ts';
+import { firstFile } from '../readers/image-files.ts';
+import { BrokenRows, type BrokenRow } from '../records/broken-rows.ts';
 import { defaultWorkerCount, type PixelWorkers, startPixelWorkers } from './pixel-workers.ts';
 
 /** A record with its pixels. */
@@ -28,8 +29,10 @@ export interface PixelLoaderOptions {
   readonly workers?: number;
   /** Images that are on their way or wait: the bound of memory. @default 4 a worker, at least 8 */
   readonly prefetch?: number;
-  /** What share of the rows may be broken, once there were 100. @default 0.01 */
+  /** What share of the rows may be broken, once there were 100 or all. One row alone may be, unless this is 0. @default 0.01 */
   readonly maxBrokenShare?: number;
+  /** Rows after which all come again, where that is known: the share is looked at then, if there are fewer than 100. @default Infinity */
+  readonly epochRows?: number;
   /** Called for each row that is skipped, in order. */
   readonly onBroken?: (broken: BrokenRow) => void;
   /** Images with more pixels are broken. @default 178_956_970 */
@@ -91,12 +94,26 @@ export function loadPixels<Row extends DatasetRecord = DatasetRecord>(
     prefetch,
     maxPixels,
   };
-  return new PixelLoader(stream, settings, new BrokenRows(stream.name, maxBrokenShare, options.onBroken));
+  return new PixelLoader(
+    stream,
+    settings,
+    new BrokenRows({
+      where: `loadPixels: ${stream.name}`,
+      maxShare: maxBrokenShare,
+      epochRows: options.epochRows,
+      onBroken: options.onBroken,
+    }),
+  );
 }
 
 function assertInteger(value: number, least: number, what: string): void {
   if (Number.isSafeInteger(value) && value >= least) return;
   throw new InputError(`loadPixels: ${what} is ${value}, expected an integer of at least ${least}. Change the option.`);
+}
+
+/** Messages name the file, where there is one. */
+async function nameOfImage({ key, imageFiles = [] }: DatasetRecord): Promise<string> {
+  return imageFiles.length > 1 ? ((await firstFile(imageFiles)) ?? key) : (imageFiles[0] ?? key);
 }
 
 /** A record on its way, and where the stream stood after it. */
@@ -156,7 +173,7 @@ class PixelLoader<Row extends DatasetRecord> implements RecordStream<LoadedImage
       // An end or a failure stays at the head, for whoever asks again.
       if (outcome.kind === 'failed') throw outcome.cause;
       if (outcome.kind === 'end') {
-        this.#broken.assertSome(this.#rows);
+        this.#broken.assertShare(this.#rows);
         return undefined;
       }
       void this.#queue.shift();
@@ -237,7 +254,7 @@ class PixelLoader<Row extends DatasetRecord> implements RecordStream<LoadedImage
       const bytes = await row.readImage({ abortSignal: this.#reading.signal });
       this.#reading.signal.throwIfAborted();
       this.#workers ??= startPixelWorkers(this.#settings.workers);
-      const task = { bytes, size, seed: combineSeeds(seed, index), augmentation, maxPixels };
+      const task = { bytes, name: await nameOfImage(row), size, seed: combineSeeds(seed, index), augmentation, maxPixels };
       const result = await this.#workers.prepare(task);
       if ('problem' in result) return { kind: 'broken', cause: new ImageError(result.problem), key: row.key, index, after };
       return { kind: 'image', value: { record: row, index, image: result.image }, after };

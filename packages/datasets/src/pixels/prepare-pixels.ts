@@ -6,6 +6,8 @@ import { decodeImage } from '@blip2/image/node';
 export interface PixelTask {
   /** The encoded file. */
   readonly bytes: Uint8Array;
+  /** What messages call it. */
+  readonly name: string;
   readonly size: ImageSize;
   /** Decides crop and mirroring. */
   readonly seed: number;
@@ -18,9 +20,9 @@ export interface PixelTask {
 export type PixelResult = { readonly image: RgbImage } | { readonly problem: string };
 
 /** Decodes and augments. A function of the task alone, on whatever thread it runs. */
-export async function preparePixels({ bytes, size, seed, augmentation, maxPixels }: PixelTask): Promise<PixelResult> {
+export async function preparePixels({ bytes, name, size, seed, augmentation, maxPixels }: PixelTask): Promise<PixelResult> {
   try {
-    const image = await decodeImage(bytes, { maxPixels });
+    const image = await decodeImage(bytes, { maxPixels, name });
     if (augmentation === undefined) return { image: resizeBicubic(image, size) };
     return { image: augmentForTraining(image, size, seededRandom(seed), augmentation) };
   } catch (cause) {

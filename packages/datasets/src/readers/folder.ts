@@ -1,14 +1,15 @@
 import { createReadStream } from 'node:fs';
 import { access, open } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve } from 'node:path';
-import { DatasetError } from '@blip2/core';
+import { DatasetError, InputError } from '@blip2/core';
 import { checkEntry, textField } from '@blip2/core/json';
 import { fileProblem } from '@blip2/core/node';
 import { CsvError, type Info, parse } from 'csv-parse';
 import * as z from 'zod/mini';
 import { indexedDataset } from '../records/indexed-dataset.ts';
+import { BrokenRows } from '../records/broken-rows.ts';
 import type { IndexedDataset, ReadOptions } from '../records/record.ts';
-import { assertImageName, readImageFile } from './image-files.ts';
+import { assertImageName, imagePaths, readImageFile } from './image-files.ts';
 import { type RecordTexts, textsOf } from './row-fields.ts';
 
 /** Options of {@link readFolder}. */
@@ -19,6 +20,10 @@ export interface FolderReaderOptions extends ReadOptions {
   readonly images?: string;
   /** Takes the rows of one split alone. @default all of them */
   readonly split?: string;
+  /** What share of the rows may be broken; they are left out. One row alone may be, unless this is 0. @default 0 */
+  readonly maxBrokenShare?: number;
+  /** Told what is wrong with each row that is left out, in order. */
+  readonly onBroken?: (problem: DatasetError) => void;
 }
 
 /** Looked for in a folder, in this order; the first two as Hugging Face calls them. */
@@ -56,7 +61,8 @@ export async function readFolder(path: string, options: FolderReaderOptions = {}
   const folder = options.images ?? dirname(table);
   const name = options.name ?? basename(resolve(folder));
   const rows: Row[] = [];
-  const onRow = (value: unknown, line: number): void => {
+  const broken = brokenRowsOf(name, options);
+  const addRow = (value: unknown, line: number): void => {
     const place = `line ${line}`;
     const { image, file_name: fileName } = checkEntry(imageField, value, table, place);
     const imageName = image ?? fileName;
@@ -67,7 +73,18 @@ export async function readFolder(path: string, options: FolderReaderOptions = {}
     const texts = textsOf(value, `${name}:${line}`, table, place);
     if (options.split === undefined || texts.split === options.split) rows.push({ image: imageName, line, texts });
   };
+  let lines = 0;
+  const onRow: OnRow = (row, line) => {
+    lines++;
+    try {
+      addRow(row(), line);
+    } catch (cause) {
+      if (!DatasetError.isInstance(cause) || broken === undefined) throw cause;
+      broken.add({ key: undefined, index: lines - 1, cause });
+    }
+  };
   await (extname(table).toLowerCase() === '.csv' ? readCsv : readJsonLines)(table, onRow, options);
+  broken?.assertShare(lines);
   if (rows.length === 0) {
     const wanted = options.split === undefined ? 'rows' : `rows of the split '${options.split}'`;
     throw new DatasetError(`${table}: has no ${wanted}, expected at least one. Check the file.`, table);
@@ -75,7 +92,27 @@ export async function readFolder(path: string, options: FolderReaderOptions = {}
   return indexedDataset(name, rows.length, (index) => {
     const { image, line, texts } = rows[index]!;
     const readImage = (read?: ReadOptions): Promise<Uint8Array> => readImageFile(folder, [image], read);
-    return { key: `${name}:${line}`, imageKey: `${name}:${image}`, imageId: image, readImage, ...texts };
+    return {
+      key: `${name}:${line}`,
+      imageKey: `${name}:${image}`,
+      imageId: image,
+      readImage,
+      imageFiles: imagePaths(folder, [image]),
+      ...texts,
+    };
+  });
+}
+
+/** Nothing where no row may be broken: the first problem is thrown as it is. */
+function brokenRowsOf(name: string, { maxBrokenShare: maxShare = 0, onBroken }: FolderReaderOptions): BrokenRows | undefined {
+  if (!(maxShare >= 0 && maxShare <= 1)) {
+    throw new InputError(`readFolder: maxBrokenShare is ${maxShare}, expected a number in [0, 1]. 0.01 is one in a hundred.`);
+  }
+  if (maxShare === 0) return undefined;
+  return new BrokenRows({
+    where: `readFolder: ${name}`,
+    maxShare,
+    onBroken: ({ cause }) => onBroken?.(cause as DatasetError),
   });
 }
 
@@ -96,7 +133,8 @@ async function findTable(path: string): Promise<string> {
   );
 }
 
-type OnRow = (value: unknown, line: number) => void;
+/** @param row - Gives the row's value, or throws what is wrong with it. */
+type OnRow = (row: () => unknown, line: number) => void;
 
 async function readJsonLines(path: string, onRow: OnRow, { abortSignal }: ReadOptions): Promise<void> {
   const file = await open(path).catch((cause: unknown) => {
@@ -108,7 +146,7 @@ async function readJsonLines(path: string, onRow: OnRow, { abortSignal }: ReadOp
       abortSignal?.throwIfAborted();
       number++;
       const content = number === 1 ? line.replace(/^\uFEFF/, '') : line;
-      if (content.trim() !== '') onRow(parseLine(content, path, number), number);
+      if (content.trim() !== '') onRow(() => parseLine(content, path, number), number);
     }
   } catch (cause) {
     throw fileProblem(path, cause);
@@ -128,26 +166,46 @@ function parseLine(line: string, path: string, number: number): unknown {
 }
 
 async function readCsv(path: string, onRow: OnRow, { abortSignal }: ReadOptions): Promise<void> {
-  const parser = parse({ bom: true, columns: true, info: true, skip_empty_lines: true, max_record_size: LARGEST_CSV_ROW });
+  const problems: DatasetError[] = [];
+  const parser = parse({
+    bom: true,
+    columns: true,
+    info: true,
+    skip_empty_lines: true,
+    max_record_size: LARGEST_CSV_ROW,
+    skip_records_with_error: true,
+    on_skip: (cause) => {
+      if (cause?.code !== 'CSV_RECORD_INCONSISTENT_COLUMNS') throw cause; // where the next row begins nobody knows
+      problems.push(brokenCsv(path, cause));
+      return undefined;
+    },
+  });
   const input = createReadStream(path, { signal: abortSignal });
   input.on('error', (cause) => parser.destroy(cause)); // `pipe` does not pass errors on
   try {
     for await (const { record, info } of input.pipe(parser) as AsyncIterable<{ record: Record<string, string>; info: Info }>) {
-      onRow(withLists(record), info.lines);
+      onRow(() => withLists(record), info.lines);
+    }
+    for (const problem of problems) {
+      onRow(() => {
+        throw problem;
+      }, 0);
     }
   } catch (cause) {
     abortSignal?.throwIfAborted(); // with the caller's reason
     if (!(cause instanceof CsvError)) throw fileProblem(path, cause);
-    throw new DatasetError(
-      `${path}: is broken CSV: ${cause.message}. Correct the line; a quote in a quoted field is written twice.`,
-      path,
-      {
-        cause,
-      },
-    );
+    throw brokenCsv(path, cause);
   } finally {
     input.destroy();
   }
+}
+
+function brokenCsv(path: string, cause: CsvError): DatasetError {
+  return new DatasetError(
+    `${path}: is broken CSV: ${cause.message}. Correct the line; a quote in a quoted field is written twice.`,
+    path,
+    { cause },
+  );
 }
 
 /** Fields of lists are written as JSON; an empty field is none. */

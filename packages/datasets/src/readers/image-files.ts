@@ -1,4 +1,4 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import { access, type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatasetError } from '@blip2/core';
 import { shortened } from '@blip2/core/json';
@@ -58,6 +58,23 @@ export async function readImageFile(folder: string, names: readonly string[], op
     `${path}: there is no such file${alsoNot}. Check the folder of images, or download those that are missing.`,
     path,
   );
+}
+
+/** Where a file may lie, in the order in which {@link readImageFile} looks. */
+export function imagePaths(folder: string, names: readonly string[]): string[] {
+  return names.map((name) => join(folder, name));
+}
+
+/** The first path at which there is something. */
+export async function firstFile(paths: readonly string[]): Promise<string | undefined> {
+  for (const path of paths) {
+    const isThere = await access(path).then(
+      () => true,
+      () => false,
+    );
+    if (isThere) return path;
+  }
+  return undefined;
 }
 
 /** A name and then, where it has folders, the bare file name. */

@@ -1,7 +1,7 @@
 import { DatasetError } from '@blip2/core';
 import { indexedDataset, intervalOf, runningSums } from '../records/indexed-dataset.ts';
 import type { DatasetRecord, IndexedDataset, Question, ReadOptions } from '../records/record.ts';
-import { readImageFile } from './image-files.ts';
+import { imagePaths, readImageFile } from './image-files.ts';
 
 /** What the readers of files with images beside them have in common. */
 export interface ReaderOptions extends ReadOptions {
@@ -108,6 +108,7 @@ function recordOf(image: Partial<CaptionedImage> & ImageIdentity, folder: string
     imageKey,
     imageId,
     readImage: (options) => readImageFile(folder, names, options),
+    imageFiles: imagePaths(folder, names),
     ...(captions === undefined ? {} : { captions }),
     ...(split === undefined ? {} : { split }),
     ...(domain === undefined ? {} : { domain }),

@@ -41,6 +41,8 @@ export interface DatasetRecord {
    * @throws the abort signal's reason.
    */
   readImage(options?: ReadOptions): Promise<Uint8Array>;
+  /** Paths of the image's file: the first that is there is it. Absent where bytes come from elsewhere, such as shards. */
+  readonly imageFiles?: readonly string[];
   /** One caption for rows of training; all of them where rows are images. */
   readonly captions?: readonly string[];
   readonly question?: Question;
