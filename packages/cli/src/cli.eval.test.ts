@@ -285,7 +285,7 @@ describe('blip2 eval, bad input', () => {
     return error.trim();
   };
 
-  it('questions of another split, and files that belong together', async () => {
+  it('questions of another split, files that belong together, and folders that are none', async () => {
     const questions = [1, 2].map((question_id) => ({ question_id, image_id: 5, question: 'Is it?' }));
     const annotations = [2, 3].map((question_id) => ({ question_id, image_id: 5, answers: [{ answer: 'yes' }] }));
     const file = write('q.json', { questions });
@@ -296,6 +296,8 @@ describe('blip2 eval, bad input', () => {
       [
         await messageOf('vqav2', '--questions', file, ...vqa),
         await messageOf('vqav2', '--questions', file, file, ...vqa),
+        await messageOf('vqav2', '--questions', file, ...vqa, '--output', file),
+        await messageOf('vqav2', '--questions', file, ...vqa, '--output', join(file, 'runs')),
         await messageOf('gqa', ...gqa, '--attentions', file),
         await messageOf('gqa', '--questions', path('empty'), '--predictions', file),
       ].join('\n---\n'),
@@ -303,6 +305,10 @@ describe('blip2 eval, bad input', () => {
       "FOLDER/q.json: lacks 1 of the 2 questions that have annotations (3), expected all of them. Take questions and annotations of the same split.
       ---
       vqav2 takes one file of --questions, and 2 were named. Name that of the annotations' split.
+      ---
+      --output FOLDER/q.json: is a file, expected a folder. Name another one.
+      ---
+      FOLDER/q.json/runs: cannot be written: a part of the path is a file, not a folder. Check the path.
       ---
       gqa: --attentions needs --scene-graphs FILE too, the boxes of the objects. Name both, or neither.
       ---

@@ -32,6 +32,10 @@ export const evalCommand: Command = defineCommand({
       throw new UsageError(
         `eval takes one benchmark, and ${name === undefined ? 'none was named' : `'${positionals.join(' ')}' were named`}. Name one of ${NAMES}.`,
       );
+    if (values.output !== undefined) {
+      const { makeOutputFolder } = await import('../eval/output-folder.ts');
+      await makeOutputFolder(values.output);
+    }
     const evaluation = await evaluate(name, { values, session });
     const unavailable = withHints(evaluation.run.unavailable, values);
     const run = { ...evaluation.run, ...defined({ unavailable }), date: new Date().toISOString(), versions: versions() };

@@ -1,8 +1,8 @@
 import { dirname, join } from 'node:path';
-import { mkdir } from 'node:fs/promises';
 import { replaceFile } from '@blip2/core/node';
 import { UsageError } from '../command-line.ts';
 import type { Session } from '../session.ts';
+import { makeOutputFolder } from './output-folder.ts';
 import { readRun } from './write-run.ts';
 
 /** `eval compare A.json B.json`: what the second run has changed, and whether it may be chance. */
@@ -21,7 +21,7 @@ export async function compareResults(
   const { difference, interval, confidence, better, equal, worse } = comparison;
   const { benchmark, mainScore } = comparison.first;
   if (outputFolder !== undefined) {
-    await mkdir(outputFolder, { recursive: true });
+    await makeOutputFolder(outputFolder);
     await replaceFile(join(outputFolder, 'comparison.html'), [await comparisonReport(comparison)]);
     output.note(`Wrote ${join(outputFolder, 'comparison.html')}.`);
   }

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { duration } from '@blip2/core';
 import type { Id, PredictOptions } from '@blip2/eval';
@@ -53,7 +52,6 @@ export async function runModel<Item extends { readonly id: Id }, Result>(
     ...(limit === undefined ? {} : { limit }),
   };
   const identity = { benchmark, model: modelLabel(values), settings: used, items: items.length, hash: hashOf(items, identify) };
-  if (values.output !== undefined) await mkdir(values.output, { recursive: true });
   await using journal =
     values.output === undefined ? undefined : await openJournal(join(values.output, 'journal.jsonl'), identity, { resume });
   if (journal !== undefined && journal.found > 0)

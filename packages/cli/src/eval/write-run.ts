@@ -1,14 +1,13 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatasetError } from '@blip2/core';
 import { fileProblem, replaceFile } from '@blip2/core/node';
 import { type BenchmarkRun, BENCHMARKS, type ScoredItem } from '@blip2/eval';
 import type { Evaluation } from './evaluation.ts';
 
-/** Writes all that is worth keeping of a run into a folder. */
+/** Writes all that is worth keeping of a run into a folder that is there. */
 export async function writeRun(folder: string, run: BenchmarkRun, { readImage, writePredictions }: Evaluation): Promise<void> {
   const { evaluationReport, resultTable } = await import('@blip2/eval/report');
-  await mkdir(folder, { recursive: true });
   await writePredictions?.(folder);
   await replaceFile(join(folder, 'results.json'), [`${JSON.stringify(run, undefined, 2)}\n`]);
   await replaceFile(join(folder, 'report.md'), [`${resultTable(run)}\n`]);
