@@ -157,6 +157,11 @@ describe('VQA', () => {
     expect(await read({})).toEqual({ question: 'What?', imageId: 42 });
   });
 
+  it('results may say what was asked', async () => {
+    const results = [{ question_id: 1, question: 'How many?', answer: '2' }];
+    expect(await readVqaResults(jsonSource(results))).toEqual([{ question_id: 1, answer: '2' }]);
+  });
+
   it("reads LAVIS's lists as questions, as annotations and as they are", async () => {
     const list = [
       {

@@ -34,7 +34,7 @@ const SIGNS: readonly (readonly [format: FileFormat, place: Place, fields: reado
   ['lavis-captions', undefined, ['image', 'caption']],
   ['lavis-images', undefined, ['image', 'img_id']],
   ['caption-results', undefined, ['image_id', 'caption']],
-  ['lavis-questions', undefined, ['question_id', 'question']],
+  ['lavis-questions', undefined, ['question_id', 'question', 'image']],
   ['vqa-results', undefined, ['question_id', 'answer']],
   ['gqa-predictions', undefined, ['questionId', 'prediction']],
   ['gqa-attention', undefined, ['questionId', 'attention']],
