@@ -47,7 +47,7 @@ export function resolveMatches(matches: readonly (readonly MeteorMatch[])[], hyp
   const fixed = fixedMatches(matches, hypothesisLength);
   const isFixed = new Uint8Array(matches.length); // words of the reference in fixed matches
   for (const { start, length } of fixed.values()) isFixed.fill(1, start, start + length);
-  const otherUsed = withUsed(noneUsed(hypothesisLength), fixed.values());
+  const otherUsed = [...fixed.values()].reduce(withUsed, noneUsed(hypothesisLength));
   const start = { weight: 0, otherWeight: 0, chunks: 0, distance: 0, next: 0, last: -1, chosen: undefined, otherUsed };
   let paths: readonly Path[] = [start];
   for (let word = 0; word <= matches.length; word += 1) {
@@ -108,7 +108,8 @@ function extend(
     best.offer(path, match, added(path, match, distance));
     distance += Math.abs(match.start - match.other); // upstream adds it to the path without the match
   }
-  best.offer(path, undefined, { ...path, distance, chunks: closed, last: -1, next: path.next + 1 });
+  const { weight, otherWeight } = path;
+  best.offer(path, undefined, { weight, otherWeight, chunks: closed, distance, next: path.next + 1, last: -1 });
 }
 
 function added(path: Path, match: MeteorMatch, distance: number): Progress {
@@ -145,36 +146,45 @@ function isBetter(one: Progress, other: Progress): boolean {
   return one.distance < other.distance;
 }
 
-function toPath({ from, match, ...progress }: Candidate): Path {
-  if (match === undefined) return { ...progress, chosen: from.chosen, otherUsed: from.otherUsed };
-  return { ...progress, chosen: { match, before: from.chosen }, otherUsed: withUsed(from.otherUsed, [match]) };
+function toPath({ from, match, weight, otherWeight, chunks, distance, next, last }: Candidate): Path {
+  const chosen = match === undefined ? from.chosen : { match, before: from.chosen };
+  const otherUsed = match === undefined ? from.otherUsed : withUsed(from.otherUsed, match);
+  return { weight, otherWeight, chunks, distance, next, last, chosen, otherUsed };
 }
 
-/** For each word, whether it is used, in parts that are never changed: paths share them. */
-type UsedWords = readonly Uint8Array[];
+/**
+ * For each word whether it is used, a bit each: 32 of them in a mask, at most 16 masks in a part. Parts are never changed, and paths share
+ * them: one match more copies a part and the list, a few numbers for a caption and not many for a long text.
+ */
+type UsedWords = readonly (readonly number[])[];
 
-const PART_BITS = 9; // parts of 512 words: a path copies one of them, and the list
-const IN_PART = (1 << PART_BITS) - 1;
+const MASK_BITS = 5;
+const MASKS = 16;
+const PART_BITS = 9; // 16 masks of 32 words
 
 function noneUsed(words: number): UsedWords {
-  const part = new Uint8Array(1 << PART_BITS);
+  const part = Array<number>(Math.min(MASKS, (words >> MASK_BITS) + 1)).fill(0);
   return Array.from({ length: (words >> PART_BITS) + 1 }, () => part);
 }
 
-function withUsed(used: UsedWords, matches: Iterable<MeteorMatch>): UsedWords {
+function withUsed(used: UsedWords, { other, otherLength }: MeteorMatch): UsedWords {
   const parts = used.slice();
-  for (const { other, otherLength } of matches) {
-    for (let word = other; word < other + otherLength; word += 1) {
-      const number = word >> PART_BITS;
-      if (parts[number] === used[number]) parts[number] = used[number]!.slice();
-      parts[number]![word & IN_PART] = 1;
-    }
+  for (let word = other; word < other + otherLength; word += 1) {
+    const number = word >> PART_BITS;
+    const part = parts[number] === used[number] ? used[number]!.slice() : (parts[number] as number[]);
+    part[maskOf(word)]! |= 1 << (word & 31);
+    parts[number] = part;
   }
   return parts;
 }
 
+function maskOf(word: number): number {
+  return (word >> MASK_BITS) & (MASKS - 1);
+}
+
 function isUsed(used: UsedWords, { other, otherLength }: MeteorMatch): boolean {
-  for (let word = other; word < other + otherLength; word += 1) if (used[word >> PART_BITS]![word & IN_PART] === 1) return true;
+  for (let word = other; word < other + otherLength; word += 1)
+    if ((used[word >> PART_BITS]![maskOf(word)]! & (1 << (word & 31))) !== 0) return true;
   return false;
 }
 

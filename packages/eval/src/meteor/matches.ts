@@ -22,6 +22,25 @@ export interface MeteorMatch {
   readonly module: number;
 }
 
+/** What words are compared by, each computed once: the words of captions recur. */
+export interface WordForms {
+  stemOf(word: string): string;
+  synsetsOf(word: string): ReadonlySet<number>;
+}
+
+export function wordForms(tables: WordTables): WordForms {
+  return { stemOf: remembering(stemEnglish), synsetsOf: remembering((word) => synsetsOf(word, tables)) };
+}
+
+function remembering<Value>(valueOf: (word: string) => Value): (word: string) => Value {
+  const known = new Map<string, Value>();
+  return (word) => {
+    let value = known.get(word);
+    if (value === undefined) known.set(word, (value = valueOf(word)));
+    return value;
+  };
+}
+
 /** With more matches of two texts than this the search would take minutes. Texts of a thousand words each have some ten thousand. */
 const MOST_MATCHES = 1_000_000;
 
@@ -49,6 +68,7 @@ class MatchLists {
 /**
  * All matches, by the word of the reference where they begin, in the order in which METEOR finds them.
  *
+ * @param forms - Of the words, where several texts are compared.
  * @throws {InputError} when there are more than a million, as for two texts of many thousand words.
  *
  * Source: METEOR 1.5 `aligner` package, `ExactMatcher` and its siblings.
@@ -58,6 +78,7 @@ export function findMatches(
   reference: readonly string[],
   modules: readonly MeteorModule[],
   tables: MeteorTables,
+  forms: WordForms = wordForms(tables),
 ): MeteorMatch[][] {
   const matches = new MatchLists(hypothesis, reference);
   const areEqual = hypothesis.length === reference.length && hypothesis.every((word, index) => word === reference[index]);
@@ -65,16 +86,21 @@ export function findMatches(
     if (areEqual && name !== 'exact') continue;
     if (name === 'paraphrase') {
       if (tables.paraphrases) addParaphrases(matches, hypothesis, reference, module, tables.paraphrases);
-    } else if (name === 'synonym') addSynonyms(matches, hypothesis, reference, module, tables);
-    else if (name === 'stem') addStems(matches, hypothesis, reference, module);
+    } else if (name === 'synonym') addSynonyms(matches, hypothesis, reference, module, forms);
+    else if (name === 'stem') addStems(matches, hypothesis, reference, module, forms);
     else addWords(matches, hypothesis, reference, module, (one, other) => one === other);
   }
   return matches.lists;
 }
 
-function addStems(matches: MatchLists, hypothesis: readonly string[], reference: readonly string[], module: number): void {
-  const stems = new Map([...new Set([...hypothesis, ...reference])].map((word) => [word, stemEnglish(word)]));
-  addWords(matches, hypothesis, reference, module, (one, other) => one !== other && stems.get(one) === stems.get(other));
+function addStems(
+  matches: MatchLists,
+  hypothesis: readonly string[],
+  reference: readonly string[],
+  module: number,
+  { stemOf }: WordForms,
+): void {
+  addWords(matches, hypothesis, reference, module, (one, other) => one !== other && stemOf(one) === stemOf(other));
 }
 
 function addSynonyms(
@@ -82,11 +108,13 @@ function addSynonyms(
   hypothesis: readonly string[],
   reference: readonly string[],
   module: number,
-  tables: WordTables,
+  { synsetsOf: synsets }: WordForms,
 ): void {
-  const synsets = new Map([...new Set([...hypothesis, ...reference])].map((word) => [word, synsetsOf(word, tables)]));
-  const share = (one: string, other: string): boolean => [...synsets.get(one)!].some((synset) => synsets.get(other)!.has(synset));
-  addWords(matches, hypothesis, reference, module, (one, other) => one !== other && share(one, other));
+  const share = (one: ReadonlySet<number>, other: ReadonlySet<number>): boolean => {
+    for (const synset of one) if (other.has(synset)) return true;
+    return false;
+  };
+  addWords(matches, hypothesis, reference, module, (one, other) => one !== other && share(synsets(one), synsets(other)));
 }
 
 /** Words that match; each word is compared with each other one once. */

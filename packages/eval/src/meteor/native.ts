@@ -1,8 +1,8 @@
 import { InputError } from '@blip2/core/errors';
 import type { CaptionScores, TokenizedCaptions } from '../captions/tokenizer.ts';
 import { countChunks, resolveMatches, span } from './alignment.ts';
-import { findMatches } from './matches.ts';
-import type { MeteorMatch, MeteorModule, MeteorTables } from './matches.ts';
+import { findMatches, wordForms } from './matches.ts';
+import type { MeteorMatch, MeteorModule, MeteorTables, WordForms } from './matches.ts';
 import { normalizeForMeteor } from './normalizer.ts';
 import { addMeteorStatistics, meteorScore } from './statistics.ts';
 import { FUNCTION_WORDS } from '../../data/meteor-words.ts';
@@ -37,7 +37,8 @@ export interface NativeMeteorOptions {
  * Source: Denkowski and Lavie 2014; METEOR 1.5.
  */
 export function nativeMeteor(captions: readonly TokenizedCaptions[], options: NativeMeteorOptions): CaptionScores {
-  const segments = captions.map(({ candidate, references }) => meteorSegment(candidate, references, options));
+  const forms = wordForms(options.tables);
+  const segments = captions.map(({ candidate, references }) => bestSegment(candidate, references, options, forms));
   return {
     corpus: meteorScore(addMeteorStatistics(segments.map(({ statistics }) => statistics))),
     perImage: segments.map(({ score }) => score),
@@ -49,10 +50,15 @@ export function nativeMeteor(captions: readonly TokenizedCaptions[], options: Na
  *
  * @throws {InputError} when there is no reference.
  */
-export function meteorSegment(
+export function meteorSegment(hypothesis: string, references: readonly string[], options: NativeMeteorOptions): MeteorSegment {
+  return bestSegment(hypothesis, references, options, wordForms(options.tables));
+}
+
+function bestSegment(
   hypothesis: string,
   references: readonly string[],
   { tables, modules }: NativeMeteorOptions,
+  forms: WordForms,
 ): MeteorSegment {
   const chosen = modules ?? (['exact', 'stem', 'synonym', ...(tables.paraphrases ? (['paraphrase'] as const) : [])] as const);
   const words = wordsOf(normalizeForMeteor(hypothesis));
@@ -60,7 +66,7 @@ export function meteorSegment(
   for (const text of references) {
     const reference = normalizeForMeteor(text);
     const others = wordsOf(reference);
-    const alignment = resolveMatches(findMatches(words, others, chosen, tables), words.length);
+    const alignment = resolveMatches(findMatches(words, others, chosen, tables, forms), words.length);
     const statistics = count(words, others, alignment);
     const score = meteorScore(statistics);
     if (best === undefined || score > best.score) best = { score, statistics, reference, alignment };

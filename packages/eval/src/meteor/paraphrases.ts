@@ -65,15 +65,20 @@ export function* findParaphrases(
   others: readonly string[],
   { targets, longest }: Paraphrases,
 ): Generator<ParaphrasePlace> {
+  const places = Map.groupBy(others.keys(), (other) => others[other]!);
   for (const start of words.keys()) {
+    let source = '';
     for (let length = 1; length <= Math.min(longest, words.length - start); length += 1) {
-      for (const target of targets.get(words.slice(start, start + length).join(' ')) ?? [])
-        for (const other of others.keys())
+      source += length === 1 ? words[start]! : ` ${words[start + length - 1]!}`;
+      for (const target of targets.get(source) ?? [])
+        for (const other of places.get(target[0]!) ?? [])
           if (isAt(others, other, target)) yield { start, length, other, otherLength: target.length };
     }
   }
 }
 
 function isAt(words: readonly string[], start: number, phrase: readonly string[]): boolean {
-  return start + phrase.length <= words.length && phrase.every((word, index) => words[start + index] === word);
+  if (start + phrase.length > words.length) return false;
+  for (const [index, word] of phrase.entries()) if (words[start + index] !== word) return false;
+  return true;
 }
