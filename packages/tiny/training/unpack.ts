@@ -13,6 +13,9 @@ import { MODELS } from './plan.ts';
  */
 const [root = ''] = process.argv.slice(2);
 
+/** The norm of the image's features, which is trained with the bridge, has a name of the image encoder. */
+const BRIDGE_NORM = 'vision_model.post_layernorm.';
+
 for (const kind of MODELS) {
   const modelFolder = fileURLToPath(new URL(`../models/${kind}`, import.meta.url));
   const model = await openCheckpointFolder(modelFolder);
@@ -20,7 +23,7 @@ for (const kind of MODELS) {
   const language = weights.flatMap((weight) => (isOf('language_model.', weight) ? [withoutPrefix(weight)] : []));
   await writePart(
     'vision',
-    weights.filter((weight) => isOf('vision_model.', weight)),
+    weights.filter((weight) => isOf('vision_model.', weight) && !isOf(BRIDGE_NORM, weight)),
   );
   if (await writePart(kind, language)) {
     const { text_config: config } = (await readCheckpointJson(model, 'config.json')) as { readonly text_config: unknown };
