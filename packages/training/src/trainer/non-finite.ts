@@ -20,13 +20,16 @@ function culprits({ loss, gradientNorm, metrics }: StepReport): [name: string, v
  *
  * @param step - Counted from 1.
  * @param inARow - Such steps, this one included.
+ * @param savedStep - Of the newest checkpoint; 0 where there is none.
  * @throws {TrainingError}
  */
-export function assertGoesOn(step: number, report: StepReport, inARow: number, maxConsecutive: number): void {
+export function assertGoesOn(step: number, report: StepReport, inARow: number, maxConsecutive: number, savedStep: number): void {
   const names = culprits(report);
   const found = names.length === 0 ? 'a gradient is not finite' : names.map(([name, value]) => `${name} is ${value}`).join(', ');
   const details = { step, names: names.map(([name]) => name) };
-  const cure = 'Lower the learning rate, lengthen the warm-up or clip gradients; the newest checkpoint is from before.';
+  const saved =
+    savedStep === 0 ? 'there is no checkpoint from before' : `the newest checkpoint, of step ${savedStep}, is from before`;
+  const cure = `Lower the learning rate, lengthen the warm-up or clip gradients; ${saved}.`;
   if (report.skipped !== true && !Number.isFinite(report.gradientNorm)) {
     throw new TrainingError(
       `train: step ${step}: ${found}, and the step did not skip it: its parameters are lost. ${cure} A step that sets 'skipped' keeps them.`,

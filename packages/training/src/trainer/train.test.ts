@@ -333,7 +333,7 @@ describe('numbers that are not finite', () => {
       nonFinite: { maxConsecutive: 2 },
     });
     await expect(running).rejects.toThrowErrorMatchingInlineSnapshot(
-      `[TrainingError: train: step 6: contrast is Infinity, loss is NaN, gradientNorm is NaN; 3 in a row, expected at most 2 such steps in a row. Lower the learning rate, lengthen the warm-up or clip gradients; the newest checkpoint is from before.]`,
+      `[TrainingError: train: step 6: contrast is Infinity, loss is NaN, gradientNorm is NaN; 3 in a row, expected at most 2 such steps in a row. Lower the learning rate, lengthen the warm-up or clip gradients; the newest checkpoint, of step 5, is from before.]`,
     );
     await expect(running).rejects.toMatchObject({ code: 'training', step: 6, names: ['contrast', 'loss', 'gradientNorm'] });
     expect(checkpoints.steps).toEqual([1, 2, 3, 4, 5]);
@@ -344,9 +344,19 @@ describe('numbers that are not finite', () => {
     const checkpoints = new MemoryStore();
     const running = train({ step, batches: new SmallBatches(), schedule, totalSteps: 20, saveEvery: 1, checkpoints });
     await expect(running).rejects.toThrowErrorMatchingInlineSnapshot(
-      `[TrainingError: train: step 2: gradientNorm is NaN, and the step did not skip it: its parameters are lost. Lower the learning rate, lengthen the warm-up or clip gradients; the newest checkpoint is from before. A step that sets 'skipped' keeps them.]`,
+      `[TrainingError: train: step 2: gradientNorm is NaN, and the step did not skip it: its parameters are lost. Lower the learning rate, lengthen the warm-up or clip gradients; the newest checkpoint, of step 1, is from before. A step that sets 'skipped' keeps them.]`,
     );
     expect(checkpoints.steps).toEqual([1]);
+    const first = scriptedStep([{ gradientNorm: Number.NaN }]);
+    const beginning = train({
+      step: first,
+      batches: new SmallBatches(),
+      schedule,
+      totalSteps: 20,
+      saveEvery: 1,
+      checkpoints: new MemoryStore(),
+    });
+    await expect(beginning).rejects.toThrow('clip gradients; there is no checkpoint from before.');
   });
 
   it('of the loss alone do not count as lost parameters', async () => {

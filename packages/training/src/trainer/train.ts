@@ -135,7 +135,8 @@ class TrainingLoop<Batch> {
   #count(report: StepReport): void {
     const { skippedSteps, skippedInARow } = this.#counts;
     const bad = isNotFinite(report);
-    if (bad) assertGoesOn(this.#step + 1, report, skippedInARow + 1, this.#options.nonFinite?.maxConsecutive ?? 10);
+    const { maxConsecutive = 10 } = this.#options.nonFinite ?? {};
+    if (bad) assertGoesOn(this.#step + 1, report, skippedInARow + 1, maxConsecutive, this.#savedStep);
     this.#counts = {
       ...this.#counts,
       skippedSteps: skippedSteps + (bad ? 1 : 0),
