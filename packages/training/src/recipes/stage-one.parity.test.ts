@@ -9,6 +9,7 @@ import { stage1Config } from '../../../qformer/src/__fixtures__/fixture-models.t
 import { namedTensors } from '../parameters/named-tensors.ts';
 import { separateParameters } from '../parameters/separate-parameters.ts';
 import { createTrainingStep } from '../steps/create-training-step.ts';
+import { expectGradientNorms, expectGradients, firstGradients, hubName } from './parity-test-support.ts';
 import { type StageOneBatch, stageOneLoss } from './stage-one.ts';
 
 const golden = readGolden('models/stage1');
@@ -51,7 +52,7 @@ async function openStep(engine: 'eager' | 'compiled', batch: object) {
 }
 
 it.each(['eager', 'compiled'] as const)(
-  'has the losses of five AdamW steps, and the parameters after them, %s',
+  'has the losses of five AdamW steps, the gradients of the first, and the parameters after them, %s',
   async (engine) => {
     await tf.setBackend('cpu');
     const { losses, grad_norm_total: norm, negatives, adamw } = golden.json;
@@ -67,6 +68,9 @@ it.each(['eager', 'compiled'] as const)(
         TOLERANCE.activations,
       );
       expect(gradientNorm / norm).toBeCloseTo(1, 4);
+      const gradients = firstGradients(await step.state(), parameters.trained, checkpoint.weights, adamw.betas[0]);
+      expectGradients(gradients, golden, hubName);
+      expectGradientNorms(gradients, golden.json.grad_norms, hubName);
     }
     const { params } = await step.state();
     const named = namedTensors(parameters.trained, params as never, (name) => checkpoint.weights.get(name)?.shape);
