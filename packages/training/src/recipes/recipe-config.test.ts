@@ -1,10 +1,10 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { completeRecipe, mergeRecipes } from './complete-recipe.ts';
 import { RECIPE_PRESETS } from './presets.ts';
-import { checkRecipe } from './recipe-config.ts';
+import { checkRecipe, RECIPE_NAMES } from './recipe-config.ts';
 import { readRecipe } from './recipe-file.ts';
 
 let folder: string;
@@ -158,5 +158,27 @@ it('steps of the command line replace the epochs of a file', () => {
     recipe: 'caption',
     steps: 7,
     schedule: { peak: 1, warmupSteps: 2 },
+  });
+});
+
+describe('the files in recipes/', () => {
+  const at = (name: string): string => join(import.meta.dirname, '..', '..', 'recipes', name);
+
+  it.each([
+    ['stage1', 'paper/stage1-vit-g'],
+    ['stage2', 'paper/stage2-opt'],
+    ['caption', 'paper/caption-opt-2.7b'],
+    ['vqa', 'paper/vqa-opt-2.7b'],
+    ['retrieval', 'paper/retrieval-vit-g'],
+  ] as const)('%s.yaml is the preset %s, written out', async (name, preset) => {
+    const recipe = await readRecipe(at(`${name}.yaml`));
+    const { model, vision, bert, languageModel, textBranch, data, validation, ...values } = recipe;
+    expect(values).toEqual(RECIPE_PRESETS[preset].values);
+    const where = { model, vision, bert, languageModel, textBranch, data, validation };
+    expect(completeRecipe(recipe, name)).toEqual({ ...completeRecipe({ preset, ...where }, name), preset: undefined });
+  });
+
+  it('are as many as there are recipes', async () => {
+    expect((await readdir(at('.'))).toSorted()).toEqual(RECIPE_NAMES.map((name) => `${name}.yaml`).toSorted());
   });
 });
