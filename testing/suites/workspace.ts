@@ -45,7 +45,7 @@ export const PUBLIC_PACKAGES: readonly PublicPackage[] = globSync('packages/*/pa
 
 /** Folders of data that a package publishes beside its code; of data that are source, and so are in dist, the NOTICE. */
 export function dataFolders(folder: string): string[] {
-  return ['data', 'models']
+  return ['data', 'models', 'recipes']
     .filter((name) => existsSync(join(folder, name)))
     .map((name) => (readdirSync(join(folder, name)).some((file) => file.endsWith('.ts')) ? `${name}/NOTICE` : name));
 }

@@ -11,4 +11,5 @@ export { completeRecipe, type CompleteRecipe, mergeRecipes } from './recipes/com
 export { type PresetName, RECIPE_PRESETS, type RecipePreset } from './recipes/presets.ts';
 export { checkRecipe, RECIPE_NAMES, type RecipeConfig, type RecipeInput, type RecipeName } from './recipes/recipe-config.ts';
 export { readRecipe } from './recipes/recipe-file.ts';
+export { exportCheckpoint, type ExportCheckpointOptions, type ExportedCheckpoint } from './recipes/run/export-checkpoint.ts';
 export { type RecipeResult, runRecipe, type RunRecipeOptions } from './recipes/run/run-recipe.ts';

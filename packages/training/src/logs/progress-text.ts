@@ -9,7 +9,8 @@ import type { TrainingProgress } from '../trainer/training-log.ts';
 export function progressText(progress: TrainingProgress, width: number = Number.POSITIVE_INFINITY): string {
   const { step, totalSteps, learningRate, loss, metrics, stepsPerSecond, samplesPerSecond, remainingSeconds, skippedSteps } =
     progress;
-  const losses = Object.entries({ loss, ...metrics }).map(([name, value]) => `${name} ${shortNumber(value)}`);
+  const { leftOut, ...others } = metrics; // a count of images and records, which recipes report
+  const losses = Object.entries({ loss, ...others }).map(([name, value]) => `${name} ${shortNumber(value)}`);
   const parts = [
     `step ${step.toLocaleString('en')}/${totalSteps.toLocaleString('en')} (${((100 * step) / Math.max(totalSteps, 1)).toFixed(1)} %)`,
     remainingSeconds === undefined || step === totalSteps ? undefined : `${duration(remainingSeconds)} left`,
@@ -17,6 +18,7 @@ export function progressText(progress: TrainingProgress, width: number = Number.
     `rate ${learningRate.toExponential(1)}`,
     stepsPerSecond === undefined ? undefined : `${shortNumber(stepsPerSecond)} steps/s`,
     samplesPerSecond === undefined ? undefined : `${shortNumber(samplesPerSecond)} samples/s`,
+    leftOut === undefined ? undefined : `${leftOut} left out`,
     skippedSteps === 0 ? undefined : `${skippedSteps} skipped`,
   ].filter((part) => part !== undefined);
   const line = parts.join('  ');

@@ -6,6 +6,7 @@ import type { AugmentationConfig, OptimizerConfig, RecipeConfig, ScheduleConfig,
 /** Fields that always have a value in the end. */
 type Defaulted =
   | 'features'
+  | 'maxBrokenShare'
   | 'batchSize'
   | 'accumulate'
   | 'dropout'
@@ -70,6 +71,7 @@ export function completeRecipe(given: Partial<RecipeConfig>, where: string): Com
     recipe,
     data,
     features,
+    maxBrokenShare: own.maxBrokenShare ?? 0.01,
     augmentation: own.augmentation ?? (features === 'online' ? {} : false),
     batchSize: own.batchSize ?? 16,
     accumulate: own.accumulate ?? 1,

@@ -1,6 +1,13 @@
-import { rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { configText, convertCheckpoint, openCheckpointFolder, writeNewFolder, writeWeights } from '@blip2/checkpoints/node';
+import { readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import {
+  configText,
+  convertCheckpoint,
+  openCheckpointFolder,
+  withLavisNames,
+  writeNewFolder,
+  writeWeights,
+} from '@blip2/checkpoints/node';
 import { type HostTensor, type RunOptions, type Weight, type WeightDtype } from '@blip2/core';
 import { type NamedTensor, namedTensors } from '../../parameters/named-tensors.ts';
 import type { ByPath } from '../../parameters/separate-parameters.ts';
@@ -58,6 +65,20 @@ export async function exportModel(model: RecipeModel, folder: string, options: E
   return [folder, original];
 }
 
+/**
+ * Looks whether a model can be written with the original names: better before training than after it.
+ *
+ * @throws {CheckpointError} naming what the original layout has no place for.
+ */
+export async function assertOriginalLayout(model: RecipeModel): Promise<void> {
+  const names = [...new Set([...frozenNames(model), ...model.qformer.weights.names])];
+  const source = { name: model.vision.weights.name, names, get: (name: string) => weightOf(model, name) };
+  const languageModel = model.language?.kind;
+  const original = withLavisNames(source, languageModel && { languageModel });
+  // Reading the biases of queries rejects where those of keys, which never train, are not zero.
+  for (const name of original.names) if (name.endsWith('.q_bias')) await original.get(name)!.read();
+}
+
 /** Parts of fused matrices in the order of their rows. */
 const FUSED = ['query', 'key', 'value'];
 
@@ -87,9 +108,17 @@ function storedAsBefore(tensor: { readonly dtype?: string }): WeightDtype {
   return (tensor.dtype as WeightDtype | undefined) ?? 'F32';
 }
 
+/** A run that was killed while it wrote a model left one behind, as large as a whole one. */
+async function removeUnfinished(folder: string): Promise<void> {
+  const names = await readdir(dirname(folder)).catch(() => []);
+  const isUnfinished = (name: string): boolean => name.startsWith(`.${basename(folder)}.`) && name.endsWith('.tmp');
+  for (const name of names.filter(isUnfinished)) await rm(join(dirname(folder), name), { recursive: true, force: true });
+}
+
 /** Makes a folder under another name, and puts it in the place of one that may be there. */
 async function replaceFolder(folder: string, make: (temporary: string) => Promise<unknown>): Promise<void> {
   const [fresh, old] = [`${folder}.new`, `${folder}.old`];
+  await removeUnfinished(fresh);
   await rm(fresh, { recursive: true, force: true });
   await make(fresh);
   await rm(old, { recursive: true, force: true });

@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto';
 import { type Engine, type HostTensor, type Progress, type RunOptions, sizeOf } from '@blip2/core';
-import type { DatasetRecord, RecordStream } from '@blip2/datasets';
+import { type BrokenRow, BrokenRows, type DatasetRecord, type RecordStream } from '@blip2/datasets';
 import {
   createFeatureStore,
+  type EncodeFeatures,
+  type FeatureIdentity,
   type FeatureStore,
+  type FeatureStoreWriter,
   imageEncoder,
   type LoadedImage,
   loadPixels,
@@ -12,17 +15,23 @@ import {
 } from '@blip2/datasets/node';
 import { type ImageProcessor, imageProcessorFromJson, normalizeImages, type RgbImage } from '@blip2/image';
 import { createVisionEncoder, type VisionTransformerConfig, type VisionTransformerEncoder } from '@blip2/vision-encoder';
+import { KnownFiles } from './known-files.ts';
 import type { RecipeModel } from './model-parts.ts';
 import type { RecipeData } from './open-data.ts';
+import { contentOf, type PictureCounts, Pictures } from './pictures.ts';
+import { mappedStream, type PlacedRecord, placedRecords } from './record-streams.ts';
 
-/** How images come into a batch: what is drawn from the stream, and the tensor it becomes. */
+/** How images come into a batch: what is drawn from the data, and the tensor it becomes. */
 export interface ImageInput<Item> extends AsyncDisposable {
   /** What the loss reads: features of the frozen encoder, or pixels for one that trains. */
   readonly kind: 'features' | 'pixels';
-  /** The stream of a run. @param seed - Decides crops and mirrors. */
-  stream(records: RecordStream, seed: number): RecordStream<Item>;
+  /** The stream of a run, endless. @param seed - Decides order, crops and mirrors. */
+  stream(data: RecipeData, seed: number): Promise<RecordStream<Item>>;
   recordOf(item: Item): DatasetRecord;
-  isUsable(record: DatasetRecord): boolean;
+  /** By content: the same for equal images, whatever their keys. Nothing where the image cannot be used. */
+  pictureOf(item: Item): string | undefined;
+  /** How many images and records are broken and were left out so far, in a stream that it gave. */
+  leftOut(stream: RecordStream<Item>): number;
   /** @returns `[items, tokens, width]` or `[items, side, side, 3]`. */
   read(items: readonly Item[], options: Pick<RunOptions, 'abortSignal'>): Promise<HostTensor>;
 }
@@ -37,12 +46,10 @@ export function processorOf({ files }: RecipeModel): ImageProcessor {
   return imageProcessorFromJson(JSON.parse(new TextDecoder().decode(files.get('preprocessor_config.json'))));
 }
 
-/** Options of {@link cachedFeatures}. */
-export interface CachedFeaturesOptions extends RunOptions {
+/** Options of {@link cachedFeatures} and {@link onlineImages}. */
+export interface ImageOptions extends RunOptions {
   readonly engine: Engine | undefined;
-  /** Where the store is, or is made. */
-  readonly folder: string;
-  readonly maxBrokenShare?: number;
+  readonly maxBrokenShare: number;
   readonly onRemark?: (remark: string) => void;
 }
 
@@ -50,81 +57,129 @@ export interface CachedFeaturesOptions extends RunOptions {
 const ENCODED_AT_ONCE = 8;
 
 /**
- * Features of every image, from a store that is filled first where it lacks some. Images that are broken are left out with all of their rows.
+ * Features of every image, from a store that is filled first where it lacks some. Rows of the store are found by the image's content. Images
+ * that are broken are left out with all of their rows.
  *
- * @throws {InputError} when more than one image in a hundred is broken.
- * @throws {ConfigError} when the store has features of another encoder.
+ * @param folder - Where the store is, or is made.
+ * @throws {InputError} when a larger share of images, or of records, is broken than may be.
+ * @throws {ConfigError} when the store has features of another encoder, or of images that were prepared otherwise.
  */
 export async function cachedFeatures(
   model: RecipeModel,
   data: readonly RecipeData[],
-  options: CachedFeaturesOptions,
-): Promise<ImageInput<DatasetRecord>> {
-  const { folder, abortSignal } = options;
+  folder: string,
+  options: ImageOptions,
+): Promise<ImageInput<PlacedRecord>> {
   const { config } = model.vision;
-  const identity = { encoder: await fingerprint(model), imageSize: config.imageSize };
+  const identity = await featureIdentity(model);
   const description = { tokens: imageTokens(config), width: config.width, dtype: 'F16' as const, identity };
+  const leaveOut = ({ key, cause }: BrokenRow): void => options.onRemark?.(leftOutRemark(key, cause));
+  const counting = { maxShare: options.maxBrokenShare, onBroken: leaveOut };
+  const counts: PictureCounts = {
+    images: new BrokenRows({ where: 'the data', what: 'images', ...counting }),
+    records: new BrokenRows({ where: 'the data', what: 'records', ...counting }),
+  };
+  let pictures: Pictures;
   {
     await using store = await createFeatureStore(folder, description);
-    const total = data.every(({ length }) => length !== undefined) ? countImages(data) : undefined;
-    if (total === undefined || store.size < total) {
-      using encoder = await createVisionEncoder(model.vision.weights, config, { engine: options.engine, abortSignal });
-      const records = newImages(data, (key) => store.has(key), config.imageSize, options);
-      await writeFeatures(records, imageEncoder(encoder, processorOf(model)), {
-        store,
-        batchSize: ENCODED_AT_ONCE,
-        abortSignal,
-        onProgress: ({ written }) =>
-          options.onProgress?.(encoding(written, total === undefined ? written : Math.max(total, written))),
-      });
+    const known = await KnownFiles.open(folder);
+    pictures = new Pictures(known, counts);
+    try {
+      await encodeUnseen(model, data, store, pictures, options);
+    } finally {
+      await known.save();
     }
   }
+  pictures.assertShares();
   const store: FeatureStore = await openFeatureStore(folder, { identity });
+  const leftOut = counts.images.count + counts.records.count + data.reduce((sum, { brokenLines }) => sum + brokenLines, 0);
   return {
     kind: 'features',
-    stream: (records) => records,
-    recordOf: (record) => record,
-    isUsable: ({ imageKey }) => store.has(imageKey),
-    async read(records, settings) {
+    stream: async (each, seed) =>
+      placedRecords(await each.stream(seed), {
+        pictureOf: async (record, settings) => {
+          const picture = await pictures.of(record, settings);
+          return picture !== undefined && store.has(picture) ? picture : undefined;
+        },
+        maxBrokenShare: options.maxBrokenShare,
+        epochRows: pictures.recordsOf(each),
+      }),
+    recordOf: ({ record }) => record,
+    pictureOf: ({ picture }) => picture,
+    leftOut: () => leftOut,
+    async read(items, settings) {
       const values = await store.read(
-        records.map(({ imageKey }) => imageKey),
+        items.map(({ picture }) => picture!),
         settings,
       );
-      return { shape: [records.length, description.tokens, description.width], data: values };
+      return { shape: [items.length, description.tokens, description.width], data: values };
     },
     [Symbol.asyncDispose]: async () => store.dispose(),
   };
 }
 
+/** Encodes what the store lacks; the encoder is made when there is something. */
+async function encodeUnseen(
+  model: RecipeModel,
+  data: readonly RecipeData[],
+  store: FeatureStoreWriter,
+  pictures: Pictures,
+  { engine, abortSignal, onProgress }: ImageOptions,
+): Promise<void> {
+  const { config, weights } = model.vision;
+  const total = countImages(data);
+  let encoder: VisionTransformerEncoder | undefined;
+  const encode: EncodeFeatures<RgbImage> = async (batch, settings) => {
+    encoder ??= await createVisionEncoder(weights, config, { engine, abortSignal });
+    return imageEncoder(encoder, processorOf(model))(batch, settings);
+  };
+  const report = (isDone = false): void => {
+    const all = total ?? pictures.imageCount;
+    onProgress?.(encoding(isDone ? all : Math.min(pictures.imageCount, all), all));
+  };
+  try {
+    for (const each of data) {
+      const records = pictures.unseen(each, (content) => store.has(content), config.imageSize);
+      await writeFeatures(records, encode, { store, batchSize: ENCODED_AT_ONCE, abortSignal, onProgress: () => report() });
+    }
+    if (encoder !== undefined) report(true);
+  } finally {
+    encoder?.dispose();
+  }
+}
+
 /** Images that are decoded, augmented and encoded each time they come; or left as pixels for an encoder that trains. */
 export async function onlineImages(
   model: RecipeModel,
-  options: RunOptions & {
-    readonly engine: Engine | undefined;
+  options: ImageOptions & {
     readonly trains: boolean;
     readonly augmentation: Parameters<typeof loadPixels>[1]['augmentation'];
-    readonly maxBrokenShare?: number;
-    readonly onRemark?: (remark: string) => void;
   },
-): Promise<ImageInput<LoadedImage>> {
+): Promise<ImageInput<LoadedImage<ReadRecord>>> {
   const { engine, trains, augmentation, maxBrokenShare, abortSignal, onRemark } = options;
   const { config, weights } = model.vision;
   const processor = processorOf(model);
   const encoder: VisionTransformerEncoder | undefined = trains
     ? undefined
     : await createVisionEncoder(weights, config, { engine, abortSignal });
+  const brokenLines = new WeakMap<object, number>();
   return {
     kind: trains ? 'pixels' : 'features',
-    stream: (records, seed) =>
-      loadPixels(records, {
+    async stream(data, seed) {
+      const loader = loadPixels(mappedStream(await data.stream(seed), withContent), {
         size: config.imageSize,
         seed,
         augmentation,
         maxBrokenShare,
-        onBroken: ({ key, cause }) => onRemark?.(`${key ?? 'a record'} is skipped: ${cause.message}`),
-      }),
+        epochRows: data.length,
+        onBroken: ({ key, cause }) => onRemark?.(leftOutRemark(key, cause)),
+      });
+      brokenLines.set(loader, data.brokenLines);
+      return loader;
+    },
     recordOf: ({ record }) => record,
-    isUsable: () => true,
+    pictureOf: ({ record }) => record.content(),
+    leftOut: (stream) => (brokenLines.get(stream) ?? 0) + Number(stream.position()['broken']),
     async read(items, settings) {
       const pixels = normalizeImages(
         items.map(({ image }) => image),
@@ -146,58 +201,54 @@ export async function onlineImages(
   };
 }
 
-/** Distinct images of data that can be gone through. */
-function countImages(data: readonly RecipeData[]): number {
-  const keys = new Set<string>();
-  for (const { datasets } of data)
-    for (const dataset of datasets) for (let row = 0; row < dataset.length; row++) keys.add(dataset.at(row).imageKey);
-  return keys.size;
+/** A record that knows its image's content, once it was read. */
+interface ReadRecord extends DatasetRecord {
+  content(): string | undefined;
 }
 
-/** Decoded images that are not in the store, each once. */
-async function* newImages(
-  data: readonly RecipeData[],
-  isKnown: (imageKey: string) => boolean,
-  size: number,
-  { onRemark, maxBrokenShare }: CachedFeaturesOptions,
-): AsyncGenerator<{ readonly key: string; readonly pixels: RgbImage }, void, undefined> {
-  for (const each of data) {
-    await using loader = loadPixels(onlyNew(each, isKnown), {
-      size,
-      augmentation: false,
-      maxBrokenShare,
-      onBroken: ({ key, cause }) => onRemark?.(`${key ?? 'a record'} is left out: ${cause.message}`),
-    });
-    for await (const { record, image } of loader) yield { key: record.imageKey, pixels: image };
-  }
-}
-
-/** The first record of each image that is not known, as a stream that is read once, forwards. */
-function onlyNew(data: RecipeData, isKnown: (imageKey: string) => boolean): RecordStream {
-  const seen = new Set<string>();
-  const all = data.once();
-  const next = async (): Promise<DatasetRecord | undefined> => {
-    for (;;) {
-      const { done, value } = await all.next();
-      if (done === true) return undefined;
-      if (seen.has(value.imageKey) || isKnown(value.imageKey)) continue;
-      seen.add(value.imageKey);
-      return value;
-    }
-  };
+function withContent(record: DatasetRecord): ReadRecord {
+  let content: string | undefined;
   return {
-    name: 'images',
-    next,
-    position: () => ({}),
-    seek: async () => undefined,
-    close: async () => void (await all.return()),
-    [Symbol.asyncDispose]: async () => void (await all.return()),
-    [Symbol.asyncIterator]: () => all,
+    ...record,
+    async readImage(options) {
+      const bytes = await record.readImage(options);
+      content = contentOf(bytes);
+      return bytes;
+    },
+    content: () => content,
   };
+}
+
+function leftOutRemark(key: string | undefined, { message }: Error): string {
+  return `${key ?? 'a record'} is left out: ${message}`;
+}
+
+/** Distinct images, as far as anybody knows before shards are read; nothing where their number is not known. */
+function countImages(data: readonly RecipeData[]): number | undefined {
+  const places = new Set<string>();
+  let inShards = 0;
+  for (const { datasets, length } of data) {
+    if (length === undefined) return undefined;
+    inShards += length - datasets.reduce((sum, dataset) => sum + dataset.length, 0);
+    for (const dataset of datasets) {
+      for (let row = 0; row < dataset.length; row++) {
+        const { imageFiles, imageKey } = dataset.at(row);
+        places.add(imageFiles?.[0] ?? imageKey);
+      }
+    }
+  }
+  return places.size + inShards;
 }
 
 function encoding(done: number, total: number): Progress {
   return { phase: 'run', part: 'features', loadedBytes: done, totalBytes: total };
+}
+
+/** All that features depend on, beside the image. */
+async function featureIdentity(model: RecipeModel): Promise<FeatureIdentity> {
+  const { crop: _, ...processor } = processorOf(model);
+  const { imageSize } = model.vision.config;
+  return { encoder: await fingerprint(model), imageSize, processor: { ...processor, resampling: 'bicubic' } as FeatureIdentity };
 }
 
 /** What encoder it is: sizes, and a hash of weights that any training would change. */

@@ -1,6 +1,6 @@
 import '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { shapesWorldCounts, writeShapesWorld } from '@blip2/datasets/node';
@@ -11,6 +11,7 @@ import type { DataEntry } from '../data-entry.ts';
 import { checkRecipe } from '../recipe-config.ts';
 import { openRecipeData } from './open-data.ts';
 import { runRecipe } from './run-recipe.ts';
+import { writeShard } from './shard-test-support.ts';
 
 let world: string;
 let entries: Record<string, DataEntry>;
@@ -20,7 +21,8 @@ beforeAll(async () => {
   world = await mkdtemp(join(tmpdir(), 'blip2-open-data-'));
   await writeShapesWorld(world, { seed: 2, size: 48, counts: shapesWorldCounts(5) });
   const at = (...names: string[]): string => join(world, ...names);
-  await writeShard(at('shard.tar'), at('coco', 'images', 'train2014'));
+  const images = at('coco', 'images', 'train2014');
+  await writeShard(at('shard.tar'), await Promise.all((await readdir(images)).map((name) => readFile(join(images, name)))));
   entries = {
     coco: { format: 'coco', path: at('coco/dataset_coco.json'), images: at('coco/images'), split: 'train' },
     flickr30k: { format: 'flickr30k', path: at('flickr30k/dataset_flickr30k.json'), images: at('flickr30k/flickr30k-images') },
@@ -37,32 +39,6 @@ beforeAll(async () => {
 });
 
 afterAll(() => rm(world, { recursive: true, force: true }));
-
-/** Images of a folder with a caption each, as a tar file. */
-async function writeShard(path: string, images: string): Promise<void> {
-  const members: Buffer[] = [];
-  for (const [index, image] of (await readdir(images)).entries()) {
-    members.push(
-      member(`${index}.png`, await readFile(join(images, image))),
-      member(`${index}.txt`, Buffer.from(`picture ${index}`)),
-    );
-  }
-  await writeFile(path, Buffer.concat([...members, Buffer.alloc(1024)]));
-}
-
-/** A file in a tar. Source: POSIX ustar. */
-function member(name: string, content: Buffer): Buffer {
-  const header = Buffer.alloc(512);
-  header.write(name, 0);
-  header.write('0000644\0'.padEnd(8), 100);
-  header.write(`${content.length.toString(8).padStart(11, '0')}\0`, 124);
-  header.write('00000000000\0', 136);
-  header.write('        0', 148);
-  header.write('ustar\u000000', 257);
-  const sum = header.reduce((total, byte) => total + byte, 0);
-  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
-  return Buffer.concat([header, content, Buffer.alloc((512 - (content.length % 512)) % 512)]);
-}
 
 it.each(['coco', 'flickr30k', 'nocaps', 'gqa', 'vqav2', 'webdataset'])('reads %s once, and without end', async (format) => {
   const data = await openRecipeData([entries[format]!]);

@@ -1,13 +1,7 @@
-import { ConfigError } from '@blip2/core';
+import { ConfigError, type DatasetError } from '@blip2/core';
+import { type EpochOptions, type IndexedDataset, mixStreams, type RecordStream, streamDataset } from '@blip2/datasets';
 import {
-  type DatasetRecord,
-  type EpochOptions,
-  type IndexedDataset,
-  mixStreams,
-  type RecordStream,
-  streamDataset,
-} from '@blip2/datasets';
-import {
+  type FolderReaderOptions,
   readCocoCaptions,
   readFlickr30kCaptions,
   readFolder,
@@ -19,6 +13,7 @@ import {
   streamWebDataset,
 } from '@blip2/datasets/node';
 import type { DataEntry } from '../data-entry.ts';
+import { forwardStream } from './record-streams.ts';
 
 /** One source of records. */
 interface DataSource {
@@ -38,18 +33,28 @@ export interface RecipeData {
   readonly datasets: readonly IndexedDataset[];
   /** Endless, shuffled, drawn from the sources by their weights. The caller's to close. */
   stream(seed: number): Promise<RecordStream>;
-  /** Each record once, source by source. */
-  once(): AsyncGenerator<DatasetRecord, void, undefined>;
+  /** Lines of tables that are broken and were left out. */
+  readonly brokenLines: number;
+  /** Each record once, source by source; it is read forwards, and the caller's to close. */
+  once(): RecordStream;
 }
+
+/** Options of {@link openRecipeData}. */
+export type OpenDataOptions = Pick<FolderReaderOptions, 'abortSignal' | 'maxBrokenShare' | 'onBroken'>;
 
 /**
  * Opens the sources of a recipe: tables are read, images are not.
  *
  * @throws {DatasetError} naming file and entry, when one is missing or malformed.
  */
-export async function openRecipeData(entries: readonly DataEntry[], abortSignal?: AbortSignal): Promise<RecipeData> {
+export async function openRecipeData(entries: readonly DataEntry[], options: OpenDataOptions = {}): Promise<RecipeData> {
   const sources: DataSource[] = [];
-  for (const entry of entries) sources.push(await openSource(entry, abortSignal));
+  let brokenLines = 0;
+  const onBroken = (problem: DatasetError): void => {
+    brokenLines++;
+    options.onBroken?.(problem);
+  };
+  for (const entry of entries) sources.push(await openSource(entry, { ...options, onBroken }));
   const lengths = sources.map(({ length }) => length);
   const length = lengths.every((one) => one !== undefined) ? lengths.reduce((sum, one) => sum + one, 0) : undefined;
   const unknown = sources.findIndex((source) => source.weight === undefined && source.length === undefined);
@@ -67,33 +72,51 @@ export async function openRecipeData(entries: readonly DataEntry[], abortSignal?
       );
       return parts.length === 1 ? parts[0]!.stream : mixStreams(parts, { seed });
     },
-    async *once() {
-      for (const source of sources) {
-        await using stream = await source.open({ shuffle: false, epochs: 1 });
-        yield* stream;
-      }
-    },
+    brokenLines,
+    once: () => oneAfterAnother(sources),
   };
 }
 
-async function openSource(entry: DataEntry, abortSignal: AbortSignal | undefined): Promise<DataSource> {
+/** The records of sources once, from the first to the last; broken ones reject `next`, which goes on after them. */
+function oneAfterAnother(sources: readonly DataSource[]): RecordStream {
+  const left = [...sources];
+  let open: RecordStream | undefined;
+  const close = async (): Promise<void> => {
+    const stream = open;
+    open = undefined;
+    await stream?.close();
+  };
+  const next: RecordStream['next'] = async (options) => {
+    for (;;) {
+      const source = open === undefined ? left.shift() : undefined;
+      if (source !== undefined) open = await source.open({ shuffle: false, epochs: 1 });
+      if (open === undefined) return undefined;
+      const record = await open.next(options);
+      if (record !== undefined) return record;
+      await close();
+    }
+  };
+  return forwardStream('images', next, close);
+}
+
+async function openSource(entry: DataEntry, options: OpenDataOptions): Promise<DataSource> {
   const { weight } = entry;
   if (entry.format === 'webdataset') {
     const { path, name, length } = entry;
-    return { weight, length, open: (options) => streamWebDataset(path, { ...options, ...(name !== undefined && { name }) }) };
+    return { weight, length, open: (epochs) => streamWebDataset(path, { ...epochs, ...(name !== undefined && { name }) }) };
   }
-  const dataset = await readDataset(entry, abortSignal);
-  return { weight, length: dataset.length, dataset, open: async (options) => streamDataset(dataset, options) };
+  const dataset = await readDataset(entry, options);
+  return { weight, length: dataset.length, dataset, open: async (epochs) => streamDataset(dataset, epochs) };
 }
 
 function readDataset(
   entry: Exclude<DataEntry, { readonly format: 'webdataset' }>,
-  abortSignal?: AbortSignal,
+  { abortSignal, maxBrokenShare, onBroken }: OpenDataOptions,
 ): Promise<IndexedDataset> {
   switch (entry.format) {
     case 'folder': {
       const { path, images, name, split } = entry;
-      return readFolder(path, { images, name, split, abortSignal });
+      return readFolder(path, { images, name, split, abortSignal, maxBrokenShare, onBroken });
     }
     case 'coco':
       return readCocoCaptions(entry.path, { images: entry.images, split: entry.split, abortSignal });

@@ -131,10 +131,17 @@ async function openWritingModel(
     language: { ...languageConfig, tokenizer, json: language.json, weights: languageWeights } as RecipeLanguageModel,
     textTokenizer: text?.tokenizer,
     files,
-    remarks:
-      base.weights.get('language_projection.weight') === undefined
+    remarks: [
+      ...(base.weights.get('language_projection.weight') === undefined
         ? ['the projection to the language model begins with drawn numbers']
-        : [],
+        : []),
+      ...(recipe.recipe === 'vqa' && text === undefined && recipe.readQuestion === undefined
+        ? [
+            `the queries do not read the question, only the language model does: the Q-Former of ${base.name} reads no text. ` +
+              'A stage-1 model that does can be named with textBranch (--text-branch).',
+          ]
+        : []),
+    ],
   };
 }
 

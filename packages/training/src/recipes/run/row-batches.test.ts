@@ -25,7 +25,7 @@ const batches = (length = 7, images = 1) =>
     seed: 5,
     make: async (rows, random) => ({
       rows: rows.map(({ row }) => row),
-      images: rows.map(({ imageKey }) => imageKey),
+      images: rows.map(({ picture }) => picture),
       drawn: random(),
     }),
   });

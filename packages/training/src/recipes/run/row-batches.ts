@@ -4,10 +4,11 @@ import * as z from 'zod/mini';
 import type { BatchSource, JsonValue } from '../../trainer/batch-source.ts';
 import type { RowsOf } from './rows.ts';
 
-/** A row and what its image is known by. */
+/** A row and its image. */
 export interface PlacedRow<Item, Row> {
   readonly item: Item;
-  readonly imageKey: string;
+  /** Rows that share it show one picture. */
+  readonly picture: string;
   readonly row: Row;
 }
 
@@ -17,8 +18,8 @@ export interface RowBatchesOptions<Item, Row, Batch> {
   readonly stream: RecordStream<Item>;
   readonly recordOf: (item: Item) => DatasetRecord;
   readonly rowsOf: RowsOf<Row>;
-  /** Records whose image cannot be used are passed over. @default none */
-  readonly isUsable?: (record: DatasetRecord) => boolean;
+  /** Which picture an item shows; `undefined` for one that cannot be used and is passed over. @default the record's `imageKey` */
+  readonly pictureOf?: (item: Item) => string | undefined;
   readonly batchSize: number;
   /** How many images a batch must have at least: hard negatives need two. @default 1 */
   readonly images?: number;
@@ -74,7 +75,7 @@ class RowBatches<Item, Row, Batch> implements BatchSource<Batch>, AsyncDisposabl
     const rows: PlacedRow<Item, Row>[] = [];
     while (rows.length < batchSize) rows.push(await this.#nextRow(settings));
     // A batch of one image has no wrong partners: its last row gives way.
-    for (let tries = 0; new Set(rows.map(({ imageKey }) => imageKey)).size < images; tries++) {
+    for (let tries = 0; new Set(rows.map(({ picture }) => picture)).size < images; tries++) {
       if (tries === MOST_USELESS) {
         throw new DatasetError(
           `${stream.name}: has one image, expected at least ${images}: negatives are drawn from the others. Add images.`,
@@ -131,16 +132,17 @@ class RowBatches<Item, Row, Batch> implements BatchSource<Batch>, AsyncDisposabl
   }
 
   async #draw(settings: Settings): Promise<void> {
-    const { stream, recordOf, rowsOf, isUsable = () => true, seed } = this.#options;
+    const { stream, recordOf, rowsOf, seed, pictureOf = (one: Item) => recordOf(one).imageKey } = this.#options;
     const position = stream.position();
     const item = await stream.next(settings);
     if (item === undefined)
       throw new DatasetError(`${stream.name}: ended, expected endless records. Check the data.`, stream.name);
     this.#before = position;
     const record = recordOf(item);
-    const rows = isUsable(record) ? rowsOf(record, seededRandom(combineSeeds(seed, 1, this.#records))) : [];
+    const picture = pictureOf(item);
+    const rows = picture === undefined ? [] : rowsOf(record, seededRandom(combineSeeds(seed, 1, this.#records)));
     this.#records++;
-    this.#present = rows.map((row) => ({ item, imageKey: record.imageKey, row }));
+    this.#present = rows.map((row) => ({ item, picture: picture!, row }));
     this.#used = 0;
   }
 }

@@ -19,6 +19,7 @@ const FREE = [
   'lavis',
   'preset',
   'featureStore',
+  'maxBrokenShare', // what is left out is the same, or the run ends
 ] as const;
 
 /** What makes a run the run it is. */

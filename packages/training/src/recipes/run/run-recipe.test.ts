@@ -183,6 +183,12 @@ it('measures held-out pairs without changing the run', async () => {
   expect((await of('held-out')).map(({ values }) => values)).toEqual((await of('alone')).map(({ values }) => values));
 });
 
+it('refuses the original layout before it trains, where that has no place for something', async () => {
+  const recipe = { recipe: 'caption', model: model('blip2-opt'), data: coco, lavis: true };
+  await expect(run(recipe)).rejects.toThrow('the original layout has no place for one');
+  expect(await readdir(folder)).toEqual([]);
+});
+
 it('writes the original layout too', async () => {
   // The fixture's keys have biases, which the original layout has no place for; EVA's have none.
   const place = join(folder, 'no-key-bias');
@@ -247,7 +253,7 @@ it('refuses what cannot be trained, with words that say why', async () => {
   expect(tf.memory().numTensors).toBe(before);
   expect(messages).toMatchInlineSnapshot(`
     [
-      "loadPixels: images: 1 of 1 rows are broken, expected at most 1 %. The first:
+      "the data: 1 of 1 images are broken, expected at most 1 %. The first:
       photos:1: WORLD/photos/missing.png: there is no such file. Check the folder of images, or download those that are missing.
     Repair the data set, or raise maxBrokenShare.",
       "photos: has no captions, expected some. A table needs the columns 'caption'; test splits have no answers.",

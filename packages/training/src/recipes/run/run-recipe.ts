@@ -2,26 +2,27 @@ import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Engine, type HostTensor, InputError, type Progress, type RunOptions } from '@blip2/core';
 import type { AugmentationOptions } from '@blip2/image';
+import { checkpointAt } from '../../checkpoints/chosen-checkpoint.ts';
+import { stepFolder } from '../../checkpoints/checkpoint-names.ts';
 import { trainingFolder } from '../../checkpoints/training-folder.ts';
 import { decaysInLavis, layerwiseRates } from '../../groups/groups.ts';
 import type { ByPath } from '../../parameters/separate-parameters.ts';
 import { createTrainingStep } from '../../steps/create-training-step.ts';
 import { batchLists, type BatchSource } from '../../trainer/batch-source.ts';
-import { accumulated, type TrainableStep } from '../../trainer/trainable-step.ts';
+import { accumulated, type StepState, type TrainableStep } from '../../trainer/trainable-step.ts';
 import { train } from '../../trainer/train.ts';
 import type { TrainingResult } from '../../trainer/train-options.ts';
 import type { TrainingLogger, TrainingProgress } from '../../trainer/training-log.ts';
 import { completeRecipe, type CompleteRecipe } from '../complete-recipe.ts';
-import { drawDropoutPool } from '../dropout-pool.ts';
 import type { RecipeConfig } from '../recipe-config.ts';
 import { createEvaluator, type Evaluator, VALIDATION_BATCHES } from './evaluate.ts';
-import { exportModel } from './export-model.ts';
+import { assertOriginalLayout, exportModel } from './export-model.ts';
 import { cachedFeatures, type ImageInput, onlineImages } from './images.ts';
 import { languageTask } from './language-task.ts';
 import type { RecipeModel } from './model-parts.ts';
 import { openRecipeData, type RecipeData } from './open-data.ts';
 import { openRecipeModel } from './open-model.ts';
-import { rowBatches } from './row-batches.ts';
+import { countingLeftOut, type RecipeBatches, recipeBatches } from './recipe-batches.ts';
 import { Resources } from './resources.ts';
 import { lacksTexts } from './rows.ts';
 import { claimFolder, identityOf } from './run-folder.ts';
@@ -51,6 +52,10 @@ export interface RunRecipeOptions extends Pick<RunOptions, 'abortSignal'> {
 export interface RecipeResult extends TrainingResult {
   /** Folders of the trained model: the Hub's layout first, with `lavis` the original one after it. */
   readonly models: readonly string[];
+  /** The step whose parameters they have: that of the lowest held-out loss, where there is one, else the last. */
+  readonly exported: number;
+  /** Images and records that are broken and were left out; where images are encoded each time, each time they came. */
+  readonly leftOut: number;
 }
 
 /**
@@ -81,17 +86,8 @@ export async function runRecipe(config: Partial<RecipeConfig>, options: RunRecip
 
 async function runWith(resources: Resources, asked: CompleteRecipe, options: RunRecipeOptions): Promise<RecipeResult> {
   const { folder, abortSignal, onRemark } = options;
-  const data = await openRecipeData(asked.data, abortSignal);
-  const validation = asked.validation && (await openRecipeData(asked.validation, abortSignal));
-  const model = await openRecipeModel(asked, {
-    offline: options.offline,
-    revision: options.revision,
-    abortSignal,
-    onProgress: options.onWork,
-  });
-  resources.defer(() => model.checkpoints.forEach((checkpoint) => checkpoint.dispose()));
-  for (const remark of model.remarks) onRemark?.(remark);
-
+  const { data, validation } = await openData(asked, options);
+  const model = await openModel(asked, options, resources);
   const counted = makeTask(asked, model);
   const rows = countRows(data, counted);
   const recipe = fitted(asked, rows, onRemark);
@@ -103,14 +99,15 @@ async function runWith(resources: Resources, asked: CompleteRecipe, options: Run
 
   const images = await openImages(recipe, model, [data, ...(validation ? [validation] : [])], options);
   resources.use(images);
-  const batches = await batchesOf(data, images, task, recipe, { dropout: recipe.dropout > 0, seed: recipe.seed });
-  resources.use(batches);
+  const batches = resources.use(
+    await recipeBatches(data, images, task, recipe, { dropout: recipe.dropout > 0, seed: recipe.seed }),
+  );
   const step = await makeStep(task, recipe, model, await firstOf(batches), abortSignal);
   resources.defer(() => step.dispose());
   const evaluator =
     validation && recipe.evaluateEvery > 0 ? await makeEvaluator(validation, images, task, recipe, step, resources) : undefined;
   const result = await train<never>({
-    step: step as TrainableStep<never>,
+    step: countingLeftOut(step, batches) as TrainableStep<never>,
     batches: (recipe.accumulate > 1 ? batchLists(batches, recipe.accumulate) : batches) as BatchSource<never>,
     schedule,
     totalSteps: length.totalSteps,
@@ -132,7 +129,30 @@ async function runWith(resources: Resources, asked: CompleteRecipe, options: Run
       showProgress: false,
     }),
   });
-  return { ...result, models: await writeModel(model, task, step, recipe, options, result.last === undefined) };
+  const exported = result.best?.step ?? result.step;
+  const state = exported === result.step ? () => step.state() : () => stateOf(folder, exported);
+  const models = await writeModel(model, task, state, recipe, options, result.last === undefined);
+  return { ...result, models, exported, leftOut: batches.leftOut() };
+}
+
+/** Reads tables; what their lines lack is said. */
+async function openData(
+  { data, validation, maxBrokenShare }: CompleteRecipe,
+  { abortSignal, onRemark }: RunRecipeOptions,
+): Promise<{ readonly data: RecipeData; readonly validation: RecipeData | undefined }> {
+  const onBroken = ({ message }: Error): void => onRemark?.(`a line is left out: ${message}`);
+  const options = { abortSignal, maxBrokenShare, onBroken };
+  const opened = await openRecipeData(data, options);
+  return { data: opened, validation: validation && (await openRecipeData(validation, options)) };
+}
+
+async function openModel(recipe: CompleteRecipe, options: RunRecipeOptions, resources: Resources): Promise<RecipeModel> {
+  const { offline, revision, abortSignal, onWork, onRemark } = options;
+  const model = await openRecipeModel(recipe, { offline, revision, abortSignal, onProgress: onWork });
+  resources.defer(() => model.checkpoints.forEach((checkpoint) => checkpoint.dispose()));
+  for (const remark of model.remarks) onRemark?.(remark);
+  if (recipe.lavis) await assertOriginalLayout(model);
+  return model;
 }
 
 const TITLES: Readonly<Record<CompleteRecipe['recipe'], string>> = {
@@ -178,21 +198,11 @@ async function openImages(
   { folder, abortSignal, onRemark, onWork }: RunRecipeOptions,
 ): Promise<ImageInput<unknown>> {
   const engine = recipe.engine === 'compiled' ? await compiledEngine() : undefined;
-  if (recipe.features === 'cached') {
-    const store = recipe.featureStore ?? join(folder, 'features');
-    return (await cachedFeatures(model, data, {
-      engine,
-      maxBrokenShare: recipe.maxBrokenShare,
-      folder: store,
-      abortSignal,
-      onRemark,
-      onProgress: onWork,
-    })) as ImageInput<unknown>;
-  }
+  const { maxBrokenShare, featureStore = join(folder, 'features') } = recipe;
+  const common = { engine, maxBrokenShare, abortSignal, onRemark, onProgress: onWork };
+  if (recipe.features === 'cached') return (await cachedFeatures(model, data, featureStore, common)) as ImageInput<unknown>;
   const augmentation = recipe.augmentation as AugmentationOptions | false;
-  const { maxBrokenShare } = recipe;
-  const settings = { engine, maxBrokenShare, trains: recipe.train.vision, augmentation, abortSignal, onRemark };
-  return (await onlineImages(model, settings)) as ImageInput<unknown>;
+  return (await onlineImages(model, { ...common, trains: recipe.train.vision, augmentation })) as ImageInput<unknown>;
 }
 
 async function compiledEngine(): Promise<Engine> {
@@ -200,50 +210,8 @@ async function compiledEngine(): Promise<Engine> {
   return onnxEngine({});
 }
 
-type Batches = BatchSource<HostBatch> & AsyncDisposable;
-
-async function batchesOf(
-  data: RecipeData,
-  images: ImageInput<unknown>,
-  task: Task,
-  { batchSize }: CompleteRecipe,
-  { dropout, seed }: { readonly dropout: boolean; readonly seed: number },
-): Promise<Batches> {
-  const numbers = new Map<string, number>(); // of images, for as long as the program runs; only equality counts
-  const numberOf = (imageKey: string): number => {
-    const number = numbers.get(imageKey) ?? numbers.size;
-    numbers.set(imageKey, number);
-    return number;
-  };
-  return rowBatches({
-    stream: images.stream(await data.stream(seed), seed),
-    recordOf: images.recordOf,
-    rowsOf: task.rowsOf,
-    isUsable: images.isUsable,
-    batchSize,
-    images: task.images,
-    seed,
-    make: async (rows, random, settings) => {
-      const input = await images.read(
-        rows.map(({ item }) => item),
-        settings,
-      );
-      const texts = task.texts(
-        rows.map(({ row }) => row),
-        Int32Array.from(rows, ({ imageKey }) => numberOf(imageKey)),
-        random,
-      );
-      return {
-        [images.kind]: input,
-        ...texts,
-        ...(dropout && { dropout: drawDropoutPool(random, task.dropoutPool) }),
-      } as unknown as HostBatch;
-    },
-  });
-}
-
 /** The first batch, which says how large batches are; the source stands where it stood. */
-async function firstOf(batches: Batches): Promise<HostBatch> {
+async function firstOf(batches: RecipeBatches): Promise<HostBatch> {
   const begin = batches.position();
   const first = await batches.next({});
   await batches.seek(begin);
@@ -284,7 +252,7 @@ async function makeEvaluator(
 ): Promise<Evaluator> {
   const rows = countRows(validation, task);
   const count = Math.min(VALIDATION_BATCHES, rows === undefined ? VALIDATION_BATCHES : Math.ceil(rows / recipe.batchSize));
-  const batches = resources.use(await batchesOf(validation, images, task, recipe, { dropout: false, seed: recipe.seed }));
+  const batches = resources.use(await recipeBatches(validation, images, task, recipe, { dropout: false, seed: recipe.seed }));
   return resources.use(createEvaluator(task, recipe, step as TrainableStep<never>, batches, count));
 }
 
@@ -292,7 +260,7 @@ async function makeEvaluator(
 async function writeModel(
   model: RecipeModel,
   task: Task,
-  step: TrainableStep<unknown>,
+  state: () => Promise<StepState>,
   recipe: CompleteRecipe,
   { folder, abortSignal, onWork }: RunRecipeOptions,
   wasComplete: boolean,
@@ -300,9 +268,15 @@ async function writeModel(
   const place = join(folder, 'model');
   const folders = recipe.lavis ? [place, `${place}-lavis`] : [place];
   if (wasComplete && (await Promise.all(folders.map(isThere))).every(Boolean)) return folders;
-  const { params } = await step.state();
+  const { params } = await state();
   const values = params as ByPath<HostTensor>;
   return exportModel(model, place, { ...task.parameters, values, recipe, abortSignal, onProgress: onWork });
+}
+
+/** The parameters after an earlier step, whose checkpoint was kept. */
+async function stateOf(folder: string, step: number): Promise<StepState> {
+  const { checkpoint } = await checkpointAt(join(folder, stepFolder(step)));
+  return checkpoint.state;
 }
 
 async function isThere(folder: string): Promise<boolean> {
