@@ -91,10 +91,12 @@ describe('shapes', () => {
       ['--out', out, '--count', '0'],
       ['--out', out, '--size', '8'],
       ['dog.jpg', '--out', out],
+      ['--out', out, '--model', 'nope'],
+      ['--out', out, '--dtype=int8'],
     ];
     const answers = [];
     for (const words of refusals) answers.push(await run(words));
-    expect(answers.map(({ code }) => code)).toEqual([2, 2, 2, 2, 2]);
+    expect(answers.map(({ code }) => code)).toEqual([2, 2, 2, 2, 2, 2, 2]);
     expect(answers.map(({ error }) => error.trim())).toMatchInlineSnapshot(`
       [
         "No folder to write was named: pass --out FOLDER.",
@@ -102,6 +104,8 @@ describe('shapes', () => {
         "--count is '0', expected a whole number, 1 or more.",
         "--size is '8', expected a whole number, 32 or more.",
         "shapes takes no 'dog.jpg': it reads nothing. Name the folder to make with --out.",
+        "shapes has no --model: it would do nothing. Leave it out.",
+        "shapes has no --dtype: it would do nothing. Leave it out.",
       ]
     `);
     expect(readdirSync(out)).toEqual(['notes.txt']);
@@ -116,7 +120,10 @@ describe('shapes', () => {
   it('has help', async () => {
     const { code, out: help } = await run(['--help']);
     expect(code).toBe(0);
-    expect(help.slice(0, help.indexOf('Options of every verb'))).toMatchInlineSnapshot(`
+    expect(help.slice(help.indexOf('Common options'))).toBe(
+      'Common options:\n  --json  one JSON object a line on standard output\n  --help  show this help\n',
+    );
+    expect(help.slice(0, help.indexOf('Common options'))).toMatchInlineSnapshot(`
       "Writes a world of coloured shapes: images with captions and questions, in the files of COCO, VQAv2, GQA, NoCaps and Flickr30K, for training and measuring without a download. Needs no model.
 
         blip2 shapes --out FOLDER [--seed N] [--count N] [options]

@@ -170,6 +170,64 @@ describe('train', () => {
     expect(JSON.parse(out)).toMatchObject({ question: 'what animal is this?', answer: expect.any(String) });
   });
 
+  it('begins with the model that comes along, after a remark', async () => {
+    const { code, out, error } = await run(['train', 'caption', '--data', at('photos'), '--steps', '1', '--out', at('run')]);
+    expect({ code, error, out }).toMatchObject({ code: 0, out: expect.stringContaining('SCRATCH/run/model\n') });
+    expect(error.match(/No --model/g)).toHaveLength(1);
+  });
+
+  it('leaves out a broken picture, says so, and gives the model of any checkpoint', async () => {
+    const whole = readFileSync(at('photos/kim.png'));
+    writeFileSync(at('photos/kim.png'), whole.subarray(0, 150));
+    const usual = [
+      'train',
+      'caption',
+      '--model',
+      OPT,
+      '--data',
+      at('photos'),
+      '--validation',
+      at('held-out'),
+      '--out',
+      at('run'),
+    ];
+    const words = [
+      ...usual,
+      '--steps',
+      '3',
+      '--evaluate-every',
+      '1',
+      '--save-every',
+      '1',
+      '--learning-rate',
+      '0.5',
+      '--schedule',
+      'constant',
+    ];
+    const { code, out, error } = await run(words);
+    expect(code).toBe(0);
+    expect(error).toContain('photos:3 is left out: decodeImage: SCRATCH/photos/kim.png: ');
+    expect(out.replaceAll(/loss(:?) \d+\.\d+/g, 'loss$1 …').replaceAll(/\d\.\d{4}/g, '…')).toMatchInlineSnapshot(`
+      "3 steps, loss …, held-out loss …
+      1 broken image or record was left out
+      The model is that of step 1, whose held-out loss was the lowest: …. The last: blip2 train --export SCRATCH/run/step-00000003 --out FOLDER
+      SCRATCH/run/model
+      "
+    `);
+    const exported = await run(['train', '--export', at('run/step-00000003'), '--out', at('last'), '--dtype', 'fp16', '--json']);
+    expect(exported).toMatchObject({ code: 0, error: '' });
+    expect(JSON.parse(exported.out)).toEqual({ step: 3, models: ['SCRATCH/last'] });
+    writeFileSync(at('photos/tom.png'), whole.subarray(0, 150));
+    const refused = await run([...words.slice(0, -4), '--out', at('other')]);
+    expect(refused).toMatchObject({ code: 2, error: expect.stringContaining('2 of 4 images are broken, expected at most 1 %') });
+    expect(await run([...words.slice(0, -4), '--out', at('other'), '--max-broken-share', '0.5'])).toMatchObject({ code: 0 });
+  });
+
+  it('says that queries do not read the questions', async () => {
+    const words = ['train', 'vqa', '--model', OPT, '--data', at('questions'), '--steps', '1', '--out', at('run')];
+    expect((await run(words)).error).toMatch(/the queries do not read the question.*--text-branch/);
+  });
+
   it('says what is wrong with the command line, and exits with 2', async () => {
     writeFileSync(at('bad.yaml'), 'recipe: caption\nbachSize: 3\n');
     const usual = ['--model', OPT, '--data', at('photos'), '--out', at('run')];
@@ -177,7 +235,6 @@ describe('train', () => {
       [],
       ['captions', ...usual],
       ['caption', 'vqa', ...usual],
-      ['caption', '--data', at('photos'), '--out', at('run')],
       ['caption', '--model', OPT, '--out', at('run')],
       ['caption', '--model', OPT, '--data', at('photos')],
       ['caption', ...usual, '--preset', 'paper/vqa-opt-2.7b'],
@@ -185,6 +242,10 @@ describe('train', () => {
       ['caption', ...usual, '--batch-size', '0'],
       ['caption', ...usual, '--dropout', '1.5'],
       ['caption', ...usual, '--provider', 'cuda'],
+      ['caption', ...usual, '--max-broken-share', '2'],
+      ['caption', '--export', at('photos'), '--out', at('run')],
+      ['--export', at('photos')],
+      ['--export', at('photos'), '--out', at('new')],
       ['caption', '--model', at('nothing'), '--data', at('photos'), '--out', at('run')],
       [at('bad.yaml'), '--out', at('run')],
       [at('missing.yaml'), '--out', at('run')],
@@ -203,8 +264,6 @@ describe('train', () => {
       ",
         "train takes one recipe, and 'caption vqa' were named. Name stage1, stage2, caption, vqa, retrieval, or a file such as recipe.yaml.
       ",
-        "No model to begin with was named: pass --model with a folder or a Hub id.
-      ",
         "No data was named: pass --data with a folder of images that has a captions.jsonl or metadata.jsonl.
       ",
         "No folder for the run was named: pass --out FOLDER.
@@ -217,7 +276,15 @@ describe('train', () => {
       ",
         "the command line: dropout is 1.5, expected a number below 1. Correct the recipe.
       ",
-        "train has no --provider: it runs on the processor. Leave it out.
+        "train has no --provider: it would do nothing. Leave it out.
+      ",
+        "the command line: maxBrokenShare is 2, expected at most 1. Correct the recipe.
+      ",
+        "--export trains nothing, and 'caption' was named. Leave one out.
+      ",
+        "No folder for the model was named: pass --out FOLDER.
+      ",
+        "SCRATCH/photos: has no whole checkpoint, expected the folder of a run, or of a checkpoint such as step-00000500. Name one.
       ",
         "openCheckpoint: 'SCRATCH/nothing' is no folder on this machine and cannot be the id of a Hub repository. Pass the path of a model's folder, or an id such as 'Salesforce/blip2-opt-2.7b'.
       ",

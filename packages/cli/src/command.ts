@@ -7,8 +7,10 @@ export interface Command<O extends Options = Options> {
   /** How it is called, after `blip2`. */
   readonly usage: string;
   readonly description: string;
-  /** Its own options; the common ones come with every verb. */
+  /** Its own options. */
   readonly options: O;
+  /** The common options that it takes. @default all of them */
+  readonly common?: readonly (keyof CommonOptionTable)[];
   /** @returns an exit code: 0, or 2 when single inputs were unusable and said so. */
   run(positionals: readonly string[], values: Values<O & CommonOptionTable>, session: Session): Promise<0 | 2>;
 }

@@ -3,7 +3,7 @@ import { chooseEngines, type Dtype, DTYPES, type EngineName, ENGINES, type NodeE
 import { type ChoiceOption, type Defaulted, UsageError, type Values } from './command-line.ts';
 import type { Output } from './output.ts';
 
-/** How a model is executed: options of every verb. */
+/** How a model is executed: options of most verbs. */
 export type EngineOptionTable = { readonly engine: ChoiceOption; readonly provider: ChoiceOption } & {
   readonly dtype: Defaulted<ChoiceOption>;
 };

@@ -10,13 +10,15 @@ import { searchCommand } from './commands/search.ts';
 import { shapesCommand } from './commands/shapes.ts';
 import { trainCommand } from './commands/train.ts';
 import type { Command } from './command.ts';
-import { describeOptions, parseCommandLine, UsageError } from './command-line.ts';
+import { describeOptions, kebab, type Options, parseCommandLine, UsageError } from './command-line.ts';
 import { describeError, type ExitCode, exitCodeOf } from './exit-code.ts';
 import { createOutput, type Streams } from './output.ts';
-import { COMMON_OPTIONS } from './session.ts';
+import { COMMON_OPTIONS, type CommonOptionTable } from './session.ts';
 
 export type { ExitCode } from './exit-code.ts';
 export type { Streams } from './output.ts';
+
+const COMMON_NAMES = Object.keys(COMMON_OPTIONS) as readonly (keyof CommonOptionTable)[];
 
 const COMMANDS: readonly Command[] = [
   captionCommand,
@@ -64,7 +66,8 @@ export async function main(
       streams.out.write(commandHelp(command));
       return 0;
     }
-    const { values, positionals } = parseCommandLine(rest, { ...COMMON_OPTIONS, ...command.options });
+    refuseForeignOptions(command, rest);
+    const { values, positionals } = parseCommandLine(rest, { ...commonOptionsOf(command), ...command.options });
     return await command.run(positionals, values as never, {
       output,
       abortSignal: options.abortSignal ?? new AbortController().signal,
@@ -79,11 +82,23 @@ export async function main(
 
 function overview(): string {
   const verbs = COMMANDS.map(({ usage, description }) => `  blip2 ${usage}\n      ${description}`).join('\n');
-  return `BLIP-2: caption, answer, match, embed and search images, and train for it.\n\n${verbs}\n\nOptions of every verb:\n${describeOptions(COMMON_OPTIONS)}\n\nblip2 VERB --help shows a verb's own options.\n`;
+  return `BLIP-2: caption, answer, match, embed and search images, and train for it.\n\n${verbs}\n\nCommon options:\n${describeOptions(COMMON_OPTIONS)}\n\nblip2 VERB --help shows a verb's own options.\n`;
 }
 
-function commandHelp({ usage, description, options }: Command): string {
-  // A verb's own option takes the place of a common one of that name.
-  const common = Object.fromEntries(Object.entries(COMMON_OPTIONS).filter(([name]) => !Object.hasOwn(options, name)));
-  return `${description}\n\n  blip2 ${usage}\n\nOptions:\n${describeOptions(options)}\n\nOptions of every verb:\n${describeOptions(common)}\n`;
+function commandHelp(command: Command): string {
+  const { usage, description, options } = command;
+  return `${description}\n\n  blip2 ${usage}\n\nOptions:\n${describeOptions(options)}\n\nCommon options:\n${describeOptions(commonOptionsOf(command))}\n`;
+}
+
+/** A verb's own option takes the place of a common one of that name. */
+function commonOptionsOf({ options, common = COMMON_NAMES }: Command): Options {
+  return Object.fromEntries(common.filter((name) => !Object.hasOwn(options, name)).map((name) => [name, COMMON_OPTIONS[name]]));
+}
+
+/** @throws {UsageError} for an option that other verbs take: it would do nothing here, and the nearest name is another thing. */
+function refuseForeignOptions(command: Command, words: readonly string[]): void {
+  const known = { ...commonOptionsOf(command), ...command.options };
+  const foreign = COMMON_NAMES.filter((name) => !Object.hasOwn(known, name)).map((name) => `--${kebab(name)}`);
+  const found = words.map((word) => word.split('=')[0]!).find((word) => foreign.includes(word));
+  if (found !== undefined) throw new UsageError(`${command.name} has no ${found}: it would do nothing. Leave it out.`);
 }

@@ -6,7 +6,12 @@ import { chooseEnginesFor, ENGINE_OPTIONS, type EngineOptionTable, isEager } fro
 import { type Output, progressListener } from './output.ts';
 import { type ChoiceOption, type Defaulted, type FlagOption, type TextOption, UsageError, type Values } from './command-line.ts';
 
-/** Options of every verb. */
+/** Said where nobody named a model. */
+export const DEFAULT_MODEL_REMARK: string =
+  'No --model: this is the small model that comes along, which knows coloured shapes and nothing else. ' +
+  'For photographs pass --model Salesforce/blip2-opt-2.7b.';
+
+/** Options that verbs have in common. */
 export type CommonOptionTable = {
   readonly model: TextOption;
   readonly revision: TextOption;
@@ -63,12 +68,7 @@ export interface ModelUse {
 export async function loadModel(values: CommonValues, session: Session, use: ModelUse): Promise<Blip2> {
   const name = modelNameOf(values);
   const { output, abortSignal } = session;
-  if (!values.model) {
-    output.note(
-      'No --model: this is the small model that comes along, which knows coloured shapes and nothing else. ' +
-        'For photographs pass --model Salesforce/blip2-opt-2.7b.',
-    );
-  }
+  if (!values.model) output.note(DEFAULT_MODEL_REMARK);
   const engine = use.engine ?? (await chooseEnginesFor(values, output));
   await useBackend(values.backend);
   const onProgress = progressListener(output);

@@ -20,6 +20,7 @@ export const shapesCommand: Command = defineCommand({
     },
     size: { type: 'integer', hint: 'PIXELS', min: 32, description: 'side of the images', default: 128 },
   },
+  common: ['json', 'help'],
   async run(positionals, { out, seed, count, size }, { output, abortSignal }) {
     if (positionals.length > 0) {
       throw new UsageError(`shapes takes no '${positionals[0]}': it reads nothing. Name the folder to make with --out.`);

@@ -34,7 +34,7 @@ type Integers =
   | 'saveEvery'
   | 'logEvery'
   | 'evaluateEvery';
-type Numbers = 'learningRate' | 'weightDecay' | 'clipNorm' | 'dropout' | 'layerDecay';
+type Numbers = 'maxBrokenShare' | 'learningRate' | 'weightDecay' | 'clipNorm' | 'dropout' | 'layerDecay';
 
 /** The options by the types of their values. */
 export type RecipeOptionTable = { readonly [Name in Texts]: TextOption } & { readonly [Name in Integers]: IntegerOption } & {
@@ -80,6 +80,11 @@ export const RECIPE_OPTIONS: RecipeOptionTable = {
     choices: ['cached', 'online'],
     description: 'encode images once, or augmented each time; default: cached',
   },
+  maxBrokenShare: {
+    type: 'number',
+    hint: 'SHARE',
+    description: 'of images and records that may be broken; they are left out; default: 0.01',
+  },
   trainVision: { type: 'flag', description: 'train the image encoder too' },
   layerDecay: { type: 'number', hint: 'FACTOR', description: "of the rate from one of the encoder's blocks to that below" },
   saveEvery: { type: 'integer', hint: 'N', min: 1, description: 'steps between checkpoints; default: 500' },
@@ -112,6 +117,7 @@ export function recipeFieldsOf(values: RecipeValues): Record<string, unknown> {
     'prompt',
     'maxTextTokens',
     'features',
+    'maxBrokenShare',
     'layerDecay',
     'saveEvery',
     'logEvery',

@@ -1,29 +1,37 @@
-import { extname } from 'node:path';
+import { extname, join } from 'node:path';
 import type { Progress } from '@blip2/core';
-import type { RecipeConfig, TrainingLogger, TrainingProgress } from '@blip2/training/node';
+import type { RecipeConfig, RecipeResult, TrainingLogger, TrainingProgress } from '@blip2/training/node';
 import { UsageError } from '../command-line.ts';
 import { type Command, defineCommand } from '../command.ts';
 import { defined } from '../defined.ts';
 import { chooseEnginesFor, isEager } from '../engine-options.ts';
 import type { Output } from '../output.ts';
-import { useBackend } from '../session.ts';
+import { type CommonValues, DEFAULT_MODEL_REMARK, modelNameOf, type Session, useBackend } from '../session.ts';
 import { RECIPE_OPTIONS, recipeFieldsOf } from './train-options.ts';
 
 export const trainCommand: Command = defineCommand({
   name: 'train',
   usage: 'train stage1|stage2|caption|vqa|retrieval|FILE.yaml --model FOLDER|HUB-ID --data PATH --out FOLDER [options]',
   description:
-    'Trains a model: a stage of pre-training, or fine-tuning for captions, questions or retrieval, as named or as a recipe file says. The same command goes on with an interrupted run. The trained model is in OUT/model.',
+    'Trains a model: a stage of pre-training, or fine-tuning for captions, questions or retrieval, as named or as a recipe file says. The same command goes on with an interrupted run. The trained model is in OUT/model: with --validation that of the lowest held-out loss. train --export CHECKPOINT --out FOLDER writes that of another step.',
   options: {
     ...RECIPE_OPTIONS,
     out: { type: 'text', hint: 'FOLDER', description: 'folder of the run: checkpoints, log, report, the trained model' },
+    export: {
+      type: 'text',
+      hint: 'CHECKPOINT',
+      description: 'trains nothing: writes the model of a checkpoint, RUN/step-00000500, or of a run to the folder --out',
+    },
     dtype: {
       type: 'choice',
       choices: ['keep', 'fp32', 'fp16'],
       description: 'format of the trained model; keep: frozen weights as they were; default: keep',
     },
   },
+  // It runs on the processor, however long that takes.
+  common: ['model', 'engine', 'backend', 'revision', 'offline', 'json', 'help'],
   async run(positionals, values, { output, abortSignal }) {
+    if (values.export !== undefined) return exportOnly(values.export, positionals, values, { output, abortSignal });
     const [recipe, ...others] = positionals;
     if (recipe === undefined || others.length > 0) {
       const got = recipe === undefined ? 'none was named' : `'${positionals.join(' ')}' were named`;
@@ -32,14 +40,8 @@ export const trainCommand: Command = defineCommand({
       );
     }
     const isFile = /^\.(ya?ml|json)$/i.test(extname(recipe));
-    const { out, model, dtype, engine, provider } = values;
+    const { out, model, dtype, engine } = values;
     if (out === undefined || out === '') throw new UsageError('No folder for the run was named: pass --out FOLDER.');
-    if (provider !== undefined) throw new UsageError('train has no --provider: it runs on the processor. Leave it out.');
-    if (!isFile && model === undefined && values.vision === undefined) {
-      throw new UsageError(
-        `No model to begin with was named: pass --model with a folder or a Hub id${recipe === 'stage1' ? ', or --vision' : ''}.`,
-      );
-    }
     if (!isFile && values.data.length === 0) {
       throw new UsageError('No data was named: pass --data with a folder of images that has a captions.jsonl or metadata.jsonl.');
     }
@@ -53,11 +55,11 @@ export const trainCommand: Command = defineCommand({
     }
     const fromFile = isFile ? await readRecipe(recipe) : ({ recipe } as Partial<RecipeConfig>);
     const written = { ...recipeFieldsOf(values), ...defined({ model, engine, outputDtype: dtype }) };
-    const asked = mergeRecipes(fromFile, checkRecipe(written, 'the command line'));
+    const asked = withModel(mergeRecipes(fromFile, checkRecipe(written, 'the command line')), output);
     completeRecipe(asked, isFile ? recipe : 'the command line'); // before anything is loaded
     const config = await withWorkingEngine(asked, output);
     await useBackend(values.backend);
-    const { models, step, last, evaluation } = await runRecipe(config, {
+    const result = await runRecipe(config, {
       folder: out,
       abortSignal,
       offline: values.offline,
@@ -67,18 +69,58 @@ export const trainCommand: Command = defineCommand({
       onWork: workListener(output),
       onRemark: (remark) => output.note(remark),
     });
-    if (!values.json) {
-      const losses = Object.entries({ loss: last?.loss, 'held-out loss': evaluation?.['loss'] }).flatMap(([name, value]) =>
-        value === undefined ? [] : [`${name} ${value.toFixed(4)}`],
-      );
-      output.result(
-        {},
-        [`${step} steps${losses.length > 0 ? `, ${losses.join(', ')}` : ' were done before'}`, ...models].join('\n'),
-      );
-    }
+    if (!values.json) output.result({}, summaryOf(result, out));
     return 0;
   },
 });
+
+/** As other verbs do, training begins with the model that comes along where none is named. */
+function withModel(recipe: Partial<RecipeConfig>, output: Output): Partial<RecipeConfig> {
+  if (recipe.model !== undefined || recipe.vision !== undefined) return recipe;
+  output.note(DEFAULT_MODEL_REMARK);
+  return { ...recipe, model: modelNameOf({ model: undefined }) };
+}
+
+function summaryOf({ models, step, last, evaluation, best, exported, leftOut }: RecipeResult, out: string): string {
+  const losses = Object.entries({ loss: last?.loss, 'held-out loss': evaluation?.['loss'] }).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name} ${value.toFixed(4)}`],
+  );
+  return [
+    `${step} steps${losses.length > 0 ? `, ${losses.join(', ')}` : ' were done before'}`,
+    ...(leftOut === 0 ? [] : [`${leftOut} broken ${leftOut === 1 ? 'image or record was' : 'images or records were'} left out`]),
+    ...(exported === step
+      ? []
+      : [
+          `The model is that of step ${exported}, whose held-out loss was the lowest: ${best?.value.toFixed(4)}. ` +
+            `The last: blip2 train --export ${join(out, `step-${String(step).padStart(8, '0')}`)} --out FOLDER`,
+        ]),
+    ...models,
+  ].join('\n');
+}
+
+/** What {@link exportOnly} reads of the command line. */
+interface ExportValues extends Pick<CommonValues, 'offline' | 'revision'> {
+  readonly out?: string;
+  readonly dtype?: string;
+  readonly lavis: boolean;
+}
+
+async function exportOnly(
+  checkpoint: string,
+  positionals: readonly string[],
+  { out, dtype, lavis, offline, revision }: ExportValues,
+  { output, abortSignal }: Session,
+): Promise<0> {
+  if (positionals.length > 0) throw new UsageError(`--export trains nothing, and '${positionals[0]}' was named. Leave one out.`);
+  if (out === undefined || out === '') throw new UsageError('No folder for the model was named: pass --out FOLDER.');
+  const { exportCheckpoint } = await import('@blip2/training/node');
+  const outputDtype = dtype as RecipeConfig['outputDtype'];
+  const onProgress = workListener(output);
+  const settings = { out, outputDtype, lavis, offline, revision, abortSignal, onProgress };
+  const { models, step } = await exportCheckpoint(checkpoint, settings);
+  output.result({ step, models }, [`the model of step ${step}`, ...models].join('\n'));
+  return 0;
+}
 
 /** Without ONNX Runtime, and where nobody asked for it, training is eager, and a remark says so. */
 async function withWorkingEngine(recipe: Partial<RecipeConfig>, output: Output): Promise<Partial<RecipeConfig>> {
