@@ -12,11 +12,11 @@ export const PLAN: readonly PlannedPart[] = [
   { part: 'vision', steps: 4000, needs: [] },
   { part: 'opt', steps: 4000, needs: [] },
   { part: 'stage1', steps: 600, needs: ['vision'] },
-  { part: 't5', steps: 4000, needs: [] },
+  { part: 't5', steps: 2500, needs: [] },
   { part: 'stage2-opt', steps: 600, needs: ['stage1', 'opt'] },
-  { part: 'joint-opt', steps: 4000, needs: ['stage2-opt'] },
-  { part: 'stage2-t5', steps: 600, needs: ['stage1', 't5'] },
-  { part: 'joint-t5', steps: 4000, needs: ['stage2-t5'] },
+  { part: 'joint-opt', steps: 3500, needs: ['stage2-opt'] },
+  { part: 'stage2-t5', steps: 500, needs: ['stage1', 't5'] },
+  { part: 'joint-t5', steps: 2500, needs: ['stage2-t5'] },
 ];
 
 /** The published models, by the language model that they have. */

@@ -69,6 +69,7 @@ export async function pretrainLanguage(size: keyof typeof OPT_SIZES | 't5', fold
       example: make(Array.from({ length: BATCH }, (_, row) => row)) as never,
       clipNorm: 1,
       weightDecay: 0.01,
+      ...(t5Config && { rateScale: (path: string) => relativeRate(parameters.trained[path]!.name, t5Config) }),
       betas: [0.9, 0.98],
       target: { threads: THREADS },
     },
@@ -106,6 +107,14 @@ function t5Spread(name: string, config: T5Config): number {
   if (name.endsWith('lm_head.weight')) return config.width ** -0.5;
   const spread = t5StandardDeviation(name, config);
   return /\.(shared|o|wo)\.weight$/.test(name) ? RESIDUAL_SCALE * spread : spread;
+}
+
+/**
+ * How fast a weight of T5 learns: as far as it is spread, as with Adafactor, which T5 was made for. Adam's steps are of one size; those
+ * that suit most of its weights throw queries, which have a sixth of the spread since attention divides by no root, from one end to the other.
+ */
+function relativeRate(name: string, config: T5Config): number {
+  return Math.min(1, t5Spread(name, config) / config.width ** -0.5);
 }
 
 const OPT_TOKENS = 72;
