@@ -59,15 +59,18 @@ function run(recipe: object, options: Partial<RunRecipeOptions> = {}): Promise<R
   };
   return runRecipe(checkRecipe({ ...common, ...recipe }, 'test'), {
     folder: join(folder, 'run'),
-    onRemark: (remark) => remarks.push(remark.replaceAll(folder, 'FOLDER')),
+    onRemark: (remark) => remarks.push(shown(remark)),
     ...options,
   });
 }
 
+/** What libvips says of a file is not always the same. */
+const shown = (text: string): string => text.replaceAll(folder, 'FOLDER').replaceAll(/libvips says "[^"]*"/g, 'libvips says "…"');
+
 const messageOf = (work: Promise<unknown>): Promise<string> =>
   work.then(
     () => 'nothing was refused',
-    (error: Error) => error.message.replaceAll(folder, 'FOLDER'),
+    (error: Error) => shown(error.message),
   );
 
 async function storedIn(name = 'run/features'): Promise<number> {
@@ -140,7 +143,7 @@ describe('broken images', () => {
     expect(first.leftOut).toBe(1);
     expect(remarks).toMatchInlineSnapshot(`
       [
-        "photos:4 is left out: decodeImage: FOLDER/photos/3.png: this PNG file cannot be decoded; libvips says "vipspng: libpng read error". Expected a complete and valid file. Download or copy it again, or save it anew.",
+        "photos:4 is left out: decodeImage: FOLDER/photos/3.png: this PNG file cannot be decoded; libvips says "…". Expected a complete and valid file. Download or copy it again, or save it anew.",
       ]
     `);
     const records = await readTrainingLog(join(folder, 'run', 'log.jsonl'));
@@ -149,6 +152,8 @@ describe('broken images', () => {
     const onWork = ({ part }: { part: string }): void => void work.push(part);
     expect(await run({ data }, { onWork })).toMatchObject({ step: 2, leftOut: 1 }); // the same command again
     expect(work).not.toContain('features'); // and nothing is encoded to find that out
+    const aborted = run({ data }, { abortSignal: AbortSignal.abort(new Error('enough')) });
+    await expect(aborted).rejects.toThrow('enough');
     await rm(join(folder, 'run/features/pictures.jsonl'));
     expect(await run({ data })).toMatchObject({ step: 2, leftOut: 1 });
     await writePhotos('photos', pictures.slice(0, 10));
@@ -159,7 +164,7 @@ describe('broken images', () => {
     const data = await writePhotos('photos', [pictures[0], ...Array.from({ length: 9 }, () => undefined)]);
     expect(await messageOf(run({ data }))).toMatchInlineSnapshot(`
       "the data: 9 of 10 images are broken, expected at most 1 %. The first:
-        photos:2: decodeImage: FOLDER/photos/1.png: this PNG file cannot be decoded; libvips says "vipspng: libpng read error". Expected a complete and valid file. Download or copy it again, or save it anew.
+        photos:2: decodeImage: FOLDER/photos/1.png: this PNG file cannot be decoded; libvips says "…". Expected a complete and valid file. Download or copy it again, or save it anew.
         photos:3: FOLDER/photos/2.png: has the bytes of photos:2, which cannot be decoded. Replace both.
         photos:4: FOLDER/photos/3.png: has the bytes of photos:2, which cannot be decoded. Replace both.
         photos:5: FOLDER/photos/4.png: has the bytes of photos:2, which cannot be decoded. Replace both.

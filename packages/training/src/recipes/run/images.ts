@@ -139,7 +139,7 @@ async function encodeUnseen(
   };
   try {
     for (const each of data) {
-      const records = pictures.unseen(each, (content) => store.has(content), config.imageSize);
+      const records = pictures.unseen(each, (content) => store.has(content), { size: config.imageSize, abortSignal });
       await writeFeatures(records, encode, { store, batchSize: ENCODED_AT_ONCE, abortSignal, onProgress: () => report() });
     }
     if (encoder !== undefined) report(true);

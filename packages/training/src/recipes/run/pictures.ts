@@ -89,12 +89,12 @@ export class Pictures {
    * only those that come out; a file that cannot be decoded is not tried again before it changes.
    *
    * @param isThere - Asked for a content.
-   * @param size - Side of the pixels.
+   * @param options.size - Side of the pixels.
    */
   async *unseen(
     data: RecipeData,
     isThere: (content: string) => boolean,
-    size: number,
+    { size, abortSignal }: { readonly size: number } & Settings,
   ): AsyncGenerator<UnseenPicture, void, undefined> {
     const loading = new Map<number, Loading>(); // by the loader's numbers: keys may come twice
     const byContent = new Map<string, Loading>();
@@ -104,6 +104,7 @@ export class Pictures {
     const next = async (settings: Settings = {}): Promise<DatasetRecord | undefined> => {
       const index = drawn++;
       for (;;) {
+        abortSignal?.throwIfAborted(); // all may be known, and nothing come out for long
         const record = await this.#nextRecord(all, settings);
         if (record === undefined) return undefined;
         const found = await this.#look(record, settings);

@@ -64,14 +64,16 @@ export function placedRecords(stream: RecordStream, options: PlacedRecordsOption
     async next(settings = {}) {
       for (;;) {
         broken.assertFew(rows);
+        let record: DatasetRecord | undefined;
         try {
-          const record = await stream.next(settings);
-          rows++;
-          return record === undefined ? undefined : { record, picture: await pictureOf(record, settings) };
+          record = await stream.next(settings);
         } catch (cause) {
           if (!DatasetError.isInstance(cause)) throw cause;
           broken.add({ key: undefined, index: rows++, cause });
+          continue;
         }
+        rows++;
+        return record === undefined ? undefined : { record, picture: await pictureOf(record, settings) };
       }
     },
     position: () => ({ rows, broken: broken.count, stream: stream.position() }),
