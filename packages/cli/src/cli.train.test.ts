@@ -174,6 +174,11 @@ describe('train', () => {
     const { code, out, error } = await run(['train', 'caption', '--data', at('photos'), '--steps', '1', '--out', at('run')]);
     expect({ code, error, out }).toMatchObject({ code: 0, out: expect.stringContaining('SCRATCH/run/model\n') });
     expect(error.match(/No --model/g)).toHaveLength(1);
+    const named = ['--model', '@blip2/tiny', '--data', at('photos'), '--steps', '1', '--out', at('run')];
+    expect(await run(['train', 'caption', ...named])).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('were done before'),
+    });
   });
 
   it('leaves out a broken picture, says so, and gives the model of any checkpoint', async () => {

@@ -74,11 +74,12 @@ export const trainCommand: Command = defineCommand({
   },
 });
 
-/** As other verbs do, training begins with the model that comes along where none is named. */
+/** As other verbs do, training begins with the model that comes along where none is named; those that come along have names. */
 function withModel(recipe: Partial<RecipeConfig>, output: Output): Partial<RecipeConfig> {
-  if (recipe.model !== undefined || recipe.vision !== undefined) return recipe;
-  output.note(DEFAULT_MODEL_REMARK);
-  return { ...recipe, model: modelNameOf({ model: undefined }) };
+  const { model, vision } = recipe;
+  if (model === undefined && vision !== undefined) return recipe;
+  if (model === undefined) output.note(DEFAULT_MODEL_REMARK);
+  return { ...recipe, model: modelNameOf({ model }) };
 }
 
 function summaryOf({ models, step, last, evaluation, best, exported, leftOut }: RecipeResult, out: string): string {
