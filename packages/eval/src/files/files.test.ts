@@ -158,8 +158,8 @@ describe('VQA', () => {
   });
 
   it('results may say what was asked', async () => {
-    const results = [{ question_id: 1, question: 'How many?', answer: '2' }];
-    expect(await readVqaResults(jsonSource(results))).toEqual([{ question_id: 1, answer: '2' }]);
+    const told = [{ question_id: 1, question: 'How many?', answer: '2' }];
+    expect(await readVqaResults(jsonSource(told))).toEqual([{ question_id: 1, answer: '2' }]);
   });
 
   it("reads LAVIS's lists as questions, as annotations and as they are", async () => {
