@@ -179,7 +179,7 @@ function makeBatch(rows: readonly number[]) {
     const scene = sceneOf(row);
     writePixels(scene, images, place * PIXELS);
     const patches = patchObjects(scene, GRID);
-    for (const task of TASKS) classes[task]!.push(...patchClasses(patches, task));
+    for (const task of TASKS) classes[task]!.push(...patchClasses(scene, patches, task));
     classes['background']!.push(IMAGE_TASKS.background.indexOf(scene.background));
     classes['objects']!.push(scene.objects.length - 1);
     offsets.push(...centreOffsets(patches, GRID));

@@ -16,9 +16,11 @@ export const PATCH_TASKS: Readonly<Record<PatchTask, readonly string[]>> = {
   color: COLOR_NAMES,
   size: SIZES,
   texture: TEXTURES,
+  place: ['1', '2', '3', '4', '5'],
 };
 
-export type PatchTask = 'shape' | 'color' | 'size' | 'texture';
+/** What an object is like, and its number from the left: by that the queries of a Q-Former tell objects apart. */
+export type PatchTask = 'shape' | 'color' | 'size' | 'texture' | 'place';
 
 /** And about the whole image, whose class token answers. */
 export const IMAGE_TASKS: Readonly<Record<'background' | 'objects', readonly string[]>> = {
@@ -43,9 +45,11 @@ export function patchObjects({ objects }: Scene, grid: number): (SceneObject | u
 }
 
 /** Class of each patch for a task: 0 for background, else 1 and the place of the word. */
-export function patchClasses(patches: readonly (SceneObject | undefined)[], task: PatchTask): number[] {
+export function patchClasses({ objects }: Scene, patches: readonly (SceneObject | undefined)[], task: PatchTask): number[] {
   const words: readonly string[] = PATCH_TASKS[task];
-  return patches.map((object) => (object === undefined ? 0 : 1 + words.indexOf(object[task])));
+  const fromLeft = objects.toSorted((one, other) => one.x - other.x);
+  const wordOf = (object: SceneObject): string => (task === 'place' ? `${1 + fromLeft.indexOf(object)}` : object[task]);
+  return patches.map((object) => (object === undefined ? 0 : 1 + words.indexOf(wordOf(object))));
 }
 
 /** Where the centre of each patch's object lies from the patch's own, in patches; 0 where there is none. Pairs of x and y. */
