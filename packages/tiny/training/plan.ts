@@ -5,6 +5,8 @@ export interface PlannedPart {
   readonly steps: number;
   /** Parts that it begins with. */
   readonly needs: readonly string[];
+  /** The highest learning rate of a bridge. @default 1e-3 */
+  readonly rate?: number;
 }
 
 /** All that the published models are made of; a part stands behind those that it needs. */
@@ -17,7 +19,17 @@ export const PLAN: readonly PlannedPart[] = [
   { part: 'joint-opt', steps: 3500, needs: ['stage2-opt'] },
   { part: 'stage2-t5', steps: 500, needs: ['stage1', 't5'] },
   { part: 'joint-t5', steps: 2500, needs: ['stage2-t5'] },
+  { part: 'refine-opt', steps: 1500, needs: ['joint-opt'], rate: 5e-4 },
 ];
 
-/** The published models, by the language model that they have. */
-export const MODELS = ['opt', 't5'] as const;
+/** A published model: its name is that of its language model. */
+export interface PublishedModel {
+  readonly kind: 'opt' | 't5';
+  /** The part that its bridge is taken from. */
+  readonly bridge: string;
+}
+
+export const MODELS: readonly PublishedModel[] = [
+  { kind: 'opt', bridge: 'refine-opt' },
+  { kind: 't5', bridge: 'joint-t5' },
+];

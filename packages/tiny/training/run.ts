@@ -11,7 +11,7 @@ import { openWorld, SEEDS } from './world.ts';
 
 /**
  * Trains one part: `node run.ts FOLDER PART STEPS [RATE] [SCENES]`, where PART is `vision`, `opt`, `t5`, `world`, `stage1`, or `stage2-`,
- * `caption-`, `question-` or `joint-` with a language model. What a part begins with has to be in the folder.
+ * `caption-`, `question-`, `joint-` or `refine-` (`joint-` once more) with a language model. What a part begins with has to be in the folder.
  */
 const [root = '', part = '', stepsText, rateText = '1e-3', scenes = '40000'] = process.argv.slice(2);
 const totalSteps = Number(stepsText);
@@ -41,6 +41,7 @@ async function trainOnImages(): Promise<void> {
   } else if (task === 'caption' || task === 'question') {
     await trainStageTwo({ ...run, languageFolder, task, from: await afterBothStages(kind!) });
   } else if (task === 'joint') await trainJointly({ ...run, languageFolder, from: await afterBothStages(kind!) });
+  else if (task === 'refine') await trainJointly({ ...run, languageFolder, from: await weightsOf(`joint-${kind}`) });
 }
 
 async function weightsOf(name: string): Promise<WeightSource> {

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { MODELS, PLAN } from './plan.ts';
+import { MODELS, PLAN, type PlannedPart } from './plan.ts';
 import { writeModel } from './write-model.ts';
 
 /**
@@ -28,24 +28,27 @@ for (;;) {
   if (next !== undefined && running.size < availableParallelism()) {
     running.set(
       next.part,
-      train(next.part, next.steps).finally(() => running.delete(next.part)),
+      train(next).finally(() => running.delete(next.part)),
     );
   } else await Promise.race(running.values());
 }
-for (const kind of MODELS) {
+for (const { kind, bridge } of MODELS) {
   const target = join(models, kind);
   mkdirSync(target, { recursive: true });
-  await writeModel(target, { vision: folder('vision'), bridge: folder(`joint-${kind}`), language: folder(kind) });
+  await writeModel(target, { vision: folder('vision'), bridge: folder(bridge), language: folder(kind) });
   console.log(`${target}: written`);
 }
 console.log(`all: ${minutesSince(begin)} minutes`);
 
 /** In a process of its own: its memory goes back when it is done. */
-async function train(part: string, steps: number): Promise<void> {
+async function train({ part, steps, rate }: PlannedPart): Promise<void> {
   const began = performance.now();
   const script = fileURLToPath(new URL('run.ts', import.meta.url));
   const env = { ...process.env, TINY_THREADS: '1' };
-  const child = spawn(process.execPath, [script, root, part, `${steps}`], { stdio: 'inherit', env });
+  const child = spawn(process.execPath, [script, root, part, `${steps}`, ...(rate === undefined ? [] : [`${rate}`])], {
+    stdio: 'inherit',
+    env,
+  });
   const [status] = (await once(child, 'exit')) as [number | null];
   if (status !== 0) process.exit(status ?? 1);
   console.log(`${part}: ${minutesSince(began)} minutes`);

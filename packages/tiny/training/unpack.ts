@@ -16,7 +16,7 @@ const [root = ''] = process.argv.slice(2);
 /** The norm of the image's features, which is trained with the bridge, has a name of the image encoder. */
 const BRIDGE_NORM = 'vision_model.post_layernorm.';
 
-for (const kind of MODELS) {
+for (const { kind } of MODELS) {
   const modelFolder = fileURLToPath(new URL(`../models/${kind}`, import.meta.url));
   const model = await openCheckpointFolder(modelFolder);
   const weights = model.weights.names.map((name) => model.weights.get(name)!);
