@@ -1,7 +1,15 @@
 import '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
 import { openCheckpointFolder } from '@blip2/checkpoints/node';
-import { type Described, IGNORED_LABEL, materialize, readCheckpointJson, type Tokenizer, WeightReader } from '@blip2/core';
+import {
+  type Described,
+  IGNORED_LABEL,
+  materialize,
+  readCheckpointJson,
+  seededRandom,
+  type Tokenizer,
+  WeightReader,
+} from '@blip2/core';
 import { askScene, describeScene, drawScene, sceneRandom } from '@blip2/datasets';
 import {
   describeLanguageModel,
@@ -17,6 +25,7 @@ import { tokenLoss } from '@blip2/losses';
 import { loadTokenizer } from '@blip2/tokenizers';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+import { listObjects } from './documents.ts';
 import { SEEDS } from './world.ts';
 
 /**
@@ -45,6 +54,7 @@ for (let index = 0; index < SCENES; index++) {
   const told = [asked!, other ?? asked!].map(({ text, answer }) => `Question: ${text} Answer: ${answer}`).join(' ');
   add('caption', lossOf('', '', second));
   add('caption after a caption', lossOf(first, '', second));
+  add('caption after all objects', lossOf(listObjects(scene, seededRandom(index)), '', second));
   add('answer', lossOf('', question, asked!.answer));
   add('answer after a caption', lossOf(first, question, asked!.answer));
   add('answer after the answer', lossOf(told, question, asked!.answer));

@@ -14,7 +14,8 @@ const SEED = 3000;
 interface ToldScene {
   /** What is told first: a caption, or all objects. */
   readonly before: string;
-  readonly caption: string;
+  /** Two more. */
+  readonly captions: readonly [string, string];
   readonly questions: readonly SceneQuestion[];
   readonly random: Random;
 }
@@ -26,10 +27,10 @@ function tellScene(index: number): ToldScene {
   const domain = domains[Math.floor(random() * domains.length)]!;
   const key = { seed: SEED, index };
   const scene = drawScene(key, { domain });
-  const [first, second] = describeScene(scene, sceneRandom(key, 'captions'), 2) as [string, string];
+  const [first, second, third] = describeScene(scene, sceneRandom(key, 'captions'), 3) as [string, string, string];
   return {
     before: random() < 0.6 ? listObjects(scene, random) : first,
-    caption: second,
+    captions: [second, third],
     questions: askScene(scene, sceneRandom(key, 'questions'), { count: 3 }),
     random,
   };
@@ -39,7 +40,7 @@ function tellScene(index: number): ToldScene {
  * Every object with its attributes, one after the other: "small plain blue cross brown triangle, black background". An image's prompt
  * tells a scene in this way, in a few vectors and with no grammar; what stands together belongs together.
  */
-function listObjects({ objects, background }: Scene, random: Random): string {
+export function listObjects({ objects, background }: Scene, random: Random): string {
   const [tellsSize, tellsTexture, tellsBackground] = [random() < 0.6, random() < 0.75, random() < 0.75];
   const places = objects.map((object) => ({ object, place: random() }));
   const isOrdered = random() < 0.5;
@@ -51,37 +52,31 @@ function listObjects({ objects, background }: Scene, random: Random): string {
   return phrases.join(random() < 0.5 ? ', ' : ' ');
 }
 
-/** A text of a decoder-only model: a document that begins with a prompt, and what may stand before it. The target is learned. */
+/** What a model writes after a prompt. */
+export interface PromptedText {
+  readonly prompt: string;
+  readonly target: string;
+}
+
+/** A text of a decoder-only model: what may stand first, and sentences that begin with a prompt. Their targets are learned. */
 export interface OptDocument {
   readonly before: string;
-  readonly prompt: string;
-  readonly target: string;
+  readonly sentences: readonly PromptedText[];
 }
 
-/** Text number `index` for a decoder-only model. */
+/** Text number `index` for a decoder-only model. Each sentence says what others have said: so there is something to read, again and again. */
 export function optDocument(index: number): OptDocument {
-  const { before, caption: target, questions, random } = tellScene(index);
-  const [asked, other] = questions as [SceneQuestion, SceneQuestion | undefined];
-  const question = { prompt: `Question: ${asked.text} Answer:`, target: asked.answer };
-  const caption = { prompt: random() < 0.5 ? '' : 'a photo of', target };
-  const draw = random();
-  if (draw < 0.06) return { before: '', ...caption };
-  if (draw < 0.1) return { before: '', ...question };
-  if (draw < 0.55) return { before, ...caption };
-  if (draw < 0.8 || other === undefined) return { before, ...question };
-  const told = [asked, other].map(({ text, answer }) => `Question: ${text} Answer: ${answer}`);
-  return { before: (random() < 0.5 ? told : told.toReversed()).join(' '), ...question };
-}
-
-/** A text of an encoder-decoder model. */
-export interface T5Document {
-  readonly prompt: string;
-  readonly target: string;
+  const { before, captions, questions, random } = tellScene(index);
+  const told = captions.map((target) => ({ prompt: random() < 0.5 ? '' : 'a photo of', target }));
+  const asked = questions.map(({ text, answer }) => ({ prompt: `Question: ${text} Answer:`, target: answer }));
+  const sentences = [...told, ...asked].map((sentence) => ({ sentence, place: random() })).toSorted((a, b) => a.place - b.place);
+  return { before: random() < 0.9 ? before : '', sentences: sentences.map(({ sentence }) => sentence) };
 }
 
 /** Text number `index` for an encoder-decoder model. */
-export function t5Document(index: number): T5Document {
-  const { before, caption, questions, random } = tellScene(index);
+export function t5Document(index: number): PromptedText {
+  const { before, captions, questions, random } = tellScene(index);
+  const [caption] = captions;
   const draw = random();
   if (draw < 0.05) return splitPrefixed(caption, random);
   if (draw < 0.45) return { prompt: random() < 0.5 ? before : `${before} a photo of`, target: caption };
@@ -96,7 +91,7 @@ export function t5Document(index: number): T5Document {
   return { prompt: `${(random() < 0.5 ? told : told.toReversed()).join(' ')} ${asked}`, target: answer };
 }
 
-function splitPrefixed(caption: string, random: Random): T5Document {
+function splitPrefixed(caption: string, random: Random): PromptedText {
   const { prefix, target } = splitPrefix(caption, random);
   return { prompt: prefix, target };
 }

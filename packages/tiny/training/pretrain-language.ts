@@ -117,25 +117,35 @@ function relativeRate(name: string, config: T5Config): number {
   return Math.min(1, t5Spread(name, config) / config.width ** -0.5);
 }
 
-const OPT_TOKENS = 72;
+const OPT_TOKENS = 88;
 
-/** Documents as OPT reads them: each begins with the begin token, and what stands before it is given, as an image's prompt will be. */
+/** Documents as OPT reads them: each sentence begins with the begin token, and what stands first is given, as an image's prompt will be. */
 function optDocuments(documents: readonly OptDocument[], tokenizer: Tokenizer, config: OptConfig): HostOptTexts {
-  const rows = documents.map(({ before, prompt, target }) => {
-    const given = [...tokenizer.encode(before, { addSpecialTokens: false }), ...tokenizer.encode(prompt)];
-    const learned = [
-      ...tokenizer.encode(prompt === '' ? target : ` ${target}`, { addSpecialTokens: false }),
-      config.endTokenIds[0]!,
-    ];
-    return { given: given.slice(0, OPT_TOKENS), learned };
+  const rows = documents.map(({ before, sentences }) => {
+    const ids = [...tokenizer.encode(before, { addSpecialTokens: false })];
+    const labels = ids.map(() => IGNORED_LABEL);
+    for (const { prompt, target } of sentences) {
+      const given = tokenizer.encode(prompt);
+      const written = tokenizer.encode(prompt === '' ? target : ` ${target}`, { addSpecialTokens: false });
+      const learned = [...written, config.endTokenIds[0]!];
+      ids.push(...given, ...learned);
+      labels.push(...given.map(() => IGNORED_LABEL), ...learned);
+    }
+    return { ids, labels };
   });
-  const padded = (padTokenId: number, rowOf: (row: (typeof rows)[number]) => readonly number[]): HostTensor => {
-    const all = rows.map((row) => rowOf(row).slice(0, OPT_TOKENS));
-    const { ids } = tokenBatch(all, { padTokenId, length: OPT_TOKENS });
+  const padded = (padTokenId: number, list: readonly (readonly number[])[]): HostTensor => {
+    const cut = list.map((row) => row.slice(0, OPT_TOKENS));
+    const { ids } = tokenBatch(cut, { padTokenId, length: OPT_TOKENS });
     return { shape: [rows.length, OPT_TOKENS], data: Int32Array.from(ids.flat()) };
   };
   return {
-    ids: padded(config.padTokenId, ({ given, learned }) => [...given, ...learned]),
-    labels: padded(IGNORED_LABEL, ({ given, learned }) => [...given.map(() => IGNORED_LABEL), ...learned]),
+    ids: padded(
+      config.padTokenId,
+      rows.map(({ ids }) => ids),
+    ),
+    labels: padded(
+      IGNORED_LABEL,
+      rows.map(({ labels }) => labels),
+    ),
   };
 }
