@@ -64,9 +64,9 @@ describe('checkpoints', () => {
     const counts = (['tiny-stage-1', 'tiny-stage-2-opt', 'tiny-stage-2-t5'] as const).map((name) => full.parameterCount(name));
     expect(counts).toMatchInlineSnapshot(`
       [
-        1523917,
-        1834752,
-        2172416,
+        1656525,
+        1967360,
+        2305024,
       ]
     `);
   });
