@@ -91,11 +91,11 @@ class Opt:
 
 
 class T5:
-    """T5 with gated feed-forward layers and a tied head, as Flan-T5 inside BLIP-2: the exact GELU."""
+    """T5 with gated feed-forward layers and an untied head, as Flan-T5 inside BLIP-2: the exact GELU."""
 
     def __init__(self, weights, config, batch):
-        if not config.tie_word_embeddings or "lm_head.weight" in weights:
-            raise ValueError("T5: this step has a tied head")
+        if "lm_head.weight" not in weights:
+            raise ValueError("T5: this step has an untied head")
         self.weights = weights
         self.config = config
         self.prompt_ids = batch["prompt_ids"].long()  # [batch, prompt tokens]
@@ -125,8 +125,8 @@ class T5:
             hidden = self.attend(f"{name}.0", "SelfAttention", hidden, bias)
             hidden = self.attend(f"{name}.1", "EncDecAttention", hidden, seen, encoded)
             hidden = self.feed_forward(f"{name}.2", hidden)
-        decoded = self.norm("decoder.final_layer_norm", hidden) * self.config.d_model**-0.5
-        return token_loss(F.linear(decoded, table), self.labels)
+        decoded = self.norm("decoder.final_layer_norm", hidden)
+        return token_loss(F.linear(decoded, self.weights["lm_head.weight"]), self.labels)
 
     def positions(self, stack, tokens):
         places = torch.arange(tokens)
