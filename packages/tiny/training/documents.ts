@@ -1,6 +1,7 @@
 import { type Random, seededRandom } from '@blip2/core';
 import { askScene, describeScene, type Domain, drawScene, type Scene, type SceneQuestion, sceneRandom } from '@blip2/datasets';
 import { splitPrefix } from '@blip2/losses';
+import type { PromptAndTarget } from './bridge/language-model.ts';
 
 /**
  * Texts that the language models are pre-trained on: the world in words, never in pictures. As web pages do, they say the same thing
@@ -52,16 +53,10 @@ export function listObjects({ objects, background }: Scene, random: Random): str
   return phrases.join(random() < 0.5 ? ', ' : ' ');
 }
 
-/** What a model writes after a prompt. */
-export interface PromptedText {
-  readonly prompt: string;
-  readonly target: string;
-}
-
 /** A text of a decoder-only model: what may stand first, and sentences that begin with a prompt. Their targets are learned. */
 export interface OptDocument {
   readonly before: string;
-  readonly sentences: readonly PromptedText[];
+  readonly sentences: readonly PromptAndTarget[];
 }
 
 /** Text number `index` for a decoder-only model. Each sentence says what others have said: so there is something to read, again and again. */
@@ -74,7 +69,7 @@ export function optDocument(index: number): OptDocument {
 }
 
 /** Text number `index` for an encoder-decoder model. */
-export function t5Document(index: number): PromptedText {
+export function t5Document(index: number): PromptAndTarget {
   const { before, captions, questions, random } = tellScene(index);
   const [caption] = captions;
   const draw = random();
@@ -91,7 +86,7 @@ export function t5Document(index: number): PromptedText {
   return { prompt: `${(random() < 0.5 ? told : told.toReversed()).join(' ')} ${asked}`, target: answer };
 }
 
-function splitPrefixed(caption: string, random: Random): PromptedText {
+function splitPrefixed(caption: string, random: Random): PromptAndTarget {
   const { prefix, target } = splitPrefix(caption, random);
   return { prompt: prefix, target };
 }
