@@ -1,16 +1,8 @@
 import '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
 import { openCheckpointFolder } from '@blip2/checkpoints/node';
-import {
-  type Described,
-  IGNORED_LABEL,
-  materialize,
-  readCheckpointJson,
-  seededRandom,
-  type Tokenizer,
-  WeightReader,
-} from '@blip2/core';
-import { askScene, describeScene, drawScene, sceneRandom } from '@blip2/datasets';
+import { type Described, materialize, readCheckpointJson, seededRandom, type Tokenizer, WeightReader } from '@blip2/core';
+import { askScene, captionFits, describeScene, drawScene, sceneRandom } from '@blip2/datasets';
 import {
   describeLanguageModel,
   optConfigFromJson,
@@ -29,13 +21,22 @@ import { listObjects } from './documents.ts';
 import { SEEDS } from './world.ts';
 
 /**
- * Whether a language model reads what stands before: losses of captions and answers alone, and after words that tell. A frozen model
- * that does not cannot be prompted by an image either. Usage: check-language.ts FOLDER
+ * Whether a language model reads what stands before: losses of captions and answers alone, and after words that tell, and how many of
+ * its captions are true after words that tell everything. A frozen model that does not read words cannot be prompted by an image
+ * either. Usage: check-language.ts FOLDER
  */
 const SCENES = 100;
+const MOST_TOKENS = 40;
 
-/** Loss of `text` after `before`; of an answer, the question in `before` does not count. */
-type LossOf = (before: string, question: string, text: string) => number;
+/** A language model of either kind. */
+interface Reader {
+  /** A prompt's tokens: what tells, and what asks. */
+  readonly prompt: (before: string, asked: string) => number[];
+  /** A text's tokens behind the prompt, with the end. */
+  readonly target: (asked: string, text: string) => number[];
+  /** Logits of each token of the target, `[1, tokens, vocab]`. */
+  readonly predict: (prompt: readonly number[], target: readonly number[]) => Tensor3D;
+}
 
 await tf.setBackend('wasm');
 const checkpoint = await openCheckpointFolder(process.argv[2]!);
@@ -43,61 +44,85 @@ const json = (await readCheckpointJson(checkpoint, 'config.json')) as { readonly
 const described = describeLanguageModel(new WeightReader(checkpoint.weights, 'language model'), json);
 const params = await materialize<OptParams | T5Params>(described as Described<OptParams | T5Params>);
 const tokenizer = await loadTokenizer(checkpoint);
-const lossOf = json.model_type === 'opt' ? optLossOf(params as OptParams, tokenizer) : t5LossOf(params as T5Params, tokenizer);
+const isOpt = json.model_type === 'opt';
+const reader = isOpt ? optReader(params as OptParams, tokenizer) : t5Reader(params as T5Params, tokenizer);
 const sums: Record<string, number> = {};
 for (let index = 0; index < SCENES; index++) {
   const key = { seed: SEEDS.validation, index };
   const scene = drawScene(key);
   const [first, second] = describeScene(scene, sceneRandom(key, 'captions'), 2) as [string, string];
   const [asked, other] = askScene(scene, sceneRandom(key, 'questions'), { count: 2 });
-  const question = `Question: ${asked!.text} ${json.model_type === 'opt' ? 'Answer:' : 'Short answer:'}`;
+  const question = `Question: ${asked!.text} ${isOpt ? 'Answer:' : 'Short answer:'}`;
   const told = [asked!, other ?? asked!].map(({ text, answer }) => `Question: ${text} Answer: ${answer}`).join(' ');
+  const inFull = listObjects(scene, () => 0);
   add('caption', lossOf('', '', second));
   add('caption after a caption', lossOf(first, '', second));
-  add('caption after all objects', lossOf(listObjects(scene, seededRandom(index)), '', second));
+  add('caption after objects', lossOf(listObjects(scene, seededRandom(index)), '', second));
+  add('caption after everything', lossOf(inFull, '', second));
+  add('true after everything', captionFits(scene, write(inFull, 'a photo of')) ? 1 : 0);
   add('answer', lossOf('', question, asked!.answer));
   add('answer after a caption', lossOf(first, question, asked!.answer));
+  add('answer after everything', lossOf(inFull, question, asked!.answer));
   add('answer after the answer', lossOf(told, question, asked!.answer));
 }
 console.log(Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, Number((sum / SCENES).toFixed(3))])));
 checkpoint.dispose();
 
-function add(name: string, loss: number): void {
-  sums[name] = (sums[name] ?? 0) + loss;
+function add(name: string, value: number): void {
+  sums[name] = (sums[name] ?? 0) + value;
+}
+
+/** Mean loss of a text's tokens behind a prompt. */
+function lossOf(before: string, asked: string, text: string): number {
+  const target = reader.target(asked, text);
+  return tf.tidy(() => tokenLoss(reader.predict(reader.prompt(before, asked), target), row(target)).dataSync()[0]!);
+}
+
+/** The most likely token each time. */
+function write(before: string, asked: string): string {
+  const prompt = reader.prompt(before, asked);
+  const end = reader.target('', '').at(-1);
+  const written: number[] = [];
+  while (written.length < MOST_TOKENS) {
+    const next = tf.tidy(() => {
+      const logits = reader.predict(prompt, [...written, 0]); // [1, tokens, vocab]
+      return tf.argMax(tf.slice(logits, [0, written.length, 0], [1, 1, -1]), -1).dataSync()[0]!;
+    });
+    if (next === end) break;
+    written.push(next);
+  }
+  return tokenizer.decode(written).trim();
 }
 
 function row(ids: readonly number[]): Tensor2D {
   return tf.tensor2d([...ids], [1, ids.length], 'int32');
 }
 
-function optLossOf(live: OptParams, tokens: Tokenizer): LossOf {
+function optReader(live: OptParams, tokens: Tokenizer): Reader {
   const config = optConfigFromJson(json);
-  return (before, question, text) => {
-    const head = tokens.encode(before, { addSpecialTokens: false });
-    const asked = tokens.encode(question);
-    const ids = [...head, ...tokens.encode(question === '' ? text : `${question} ${text}`), config.endTokenIds[0]!];
-    const counted = head.length + asked.length;
-    const labels = ids.map((id, place) => (place < counted ? IGNORED_LABEL : id));
-    return tf.tidy(() => {
-      const logits = optTrainingLogits(live, config, undefined, row(ids)); // [1, tokens, vocab]
-      const predicting = tf.slice(logits, [0, 0, 0], [1, ids.length - 1, -1]) as Tensor3D; // [1, tokens − 1, vocab]
-      return tokenLoss(predicting, row(labels.slice(1))).dataSync()[0]!;
-    });
+  return {
+    prompt: (before, asked) => [...tokens.encode(before, { addSpecialTokens: false }), ...tokens.encode(asked)],
+    target: (asked, text) => [
+      ...tokens.encode(asked === '' ? text : ` ${text}`, { addSpecialTokens: false }),
+      config.endTokenIds[0]!,
+    ],
+    predict: (prompt, target) => {
+      const logits = optTrainingLogits(live, config, undefined, row([...prompt, ...target])); // [1, all, vocab]
+      return tf.slice(logits, [0, prompt.length - 1, 0], [1, target.length, -1]) as Tensor3D; // [1, tokens, vocab]
+    },
   };
 }
 
-function t5LossOf(live: T5Params, tokens: Tokenizer): LossOf {
+function t5Reader(live: T5Params, tokens: Tokenizer): Reader {
   const config = t5ConfigFromJson(json);
-  return (before, question, text) => {
-    const prompt = tokens.encode(`${before} ${question}`.trim());
-    const target = tokens.encode(text);
-    return tf.tidy(() => {
-      const inputs = {
+  return {
+    prompt: (before, asked) => [...tokens.encode(`${before} ${asked}`.trim())],
+    target: (_, text) => [...tokens.encode(text)],
+    predict: (prompt, target) =>
+      t5TrainingLogits(live, config, undefined, {
         promptIds: row(prompt),
         promptMask: row(prompt.map(() => 1)),
         decoderIds: row(t5DecoderInputs([target], config)[0]!),
-      };
-      return tokenLoss(t5TrainingLogits(live, config, undefined, inputs), row(target)).dataSync()[0]!;
-    });
+      }),
   };
 }

@@ -30,7 +30,7 @@ function tellScene(index: number): ToldScene {
   const scene = drawScene(key, { domain });
   const [first, second, third] = describeScene(scene, sceneRandom(key, 'captions'), 3) as [string, string, string];
   return {
-    before: random() < 0.6 ? listObjects(scene, random) : first,
+    before: random() < 0.8 ? listObjects(scene, random) : first,
     captions: [second, third],
     questions: askScene(scene, sceneRandom(key, 'questions'), { count: 3 }),
     random,
@@ -42,9 +42,11 @@ function tellScene(index: number): ToldScene {
  * tells a scene in this way, in a few vectors and with no grammar; what stands together belongs together.
  */
 export function listObjects({ objects, background }: Scene, random: Random): string {
-  const [tellsSize, tellsTexture, tellsBackground] = [random() < 0.6, random() < 0.75, random() < 0.75];
+  const tellsAll = random() < 0.5;
+  const tells = (share: number): boolean => tellsAll || random() < share;
+  const [tellsSize, tellsTexture, tellsBackground] = [tells(0.5), tells(0.6), tells(0.6)];
   const places = objects.map((object) => ({ object, place: random() }));
-  const isOrdered = random() < 0.5;
+  const isOrdered = random() < 0.7;
   const ordered = places.toSorted((a, b) => (isOrdered ? a.object.x - b.object.x : a.place - b.place));
   const phrases = ordered.map(({ object: { size, texture, color, shape } }) =>
     [tellsSize ? size : '', tellsTexture ? texture : '', color, shape].filter((word) => word !== '').join(' '),

@@ -38,6 +38,8 @@ import { t5Files } from './tokenizers/t5-files.ts';
 
 const BATCH = 64;
 const TEXTS = 200_000;
+/** Highest learning rates. */
+const PEAK_RATES = { opt: 4e-3, t5: 2e-3 } as const;
 
 /** Pre-trains one of the language models on texts of the world, and writes it as a model of its own. */
 export async function pretrainLanguage(size: keyof typeof OPT_SIZES | 't5', folder: string, totalSteps: number): Promise<void> {
@@ -77,7 +79,7 @@ export async function pretrainLanguage(size: keyof typeof OPT_SIZES | 't5', fold
   await train({
     step: step as never,
     batches: indexedBatches({ length: TEXTS, batchSize: BATCH, seed: 1, inOrder: true, make }),
-    schedule: warmupCosine({ peak: 2e-3, totalSteps, warmupSteps: 100 }),
+    schedule: warmupCosine({ peak: PEAK_RATES[kind], totalSteps, warmupSteps: 100 }),
     totalSteps,
     checkpoints: checkpointFolder(join(folder, 'checkpoints'), { identity: { kind, totalSteps } } as never),
     saveEvery: 500,

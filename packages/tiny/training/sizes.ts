@@ -44,8 +44,8 @@ export function qformerSize(vocabSize: number, vision: VisionTransformerConfig =
 
 /** What differs between sizes of the decoder-only language model. */
 export const OPT_SIZES = {
-  opt: { hidden_size: 128, word_embed_proj_dim: 128, ffn_dim: 512, num_hidden_layers: 4, num_attention_heads: 8 },
-  'opt small': { hidden_size: 64, word_embed_proj_dim: 64, ffn_dim: 256, num_hidden_layers: 2, num_attention_heads: 4 },
+  opt: { hidden_size: 128, word_embed_proj_dim: 128, ffn_dim: 512, num_hidden_layers: 4, num_attention_heads: 4 },
+  'opt small': { hidden_size: 64, word_embed_proj_dim: 64, ffn_dim: 256, num_hidden_layers: 2, num_attention_heads: 2 },
 } as const;
 
 /** `config.json` of the decoder-only language model. */

@@ -1,7 +1,17 @@
+import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { openCheckpointFolder } from '@blip2/checkpoints/node';
 import { onnxEngine } from '@blip2/compiler/node';
-import { askScene, describeScene, drawScene, renderScene, type SceneQuestion, sceneRandom } from '@blip2/datasets';
+import {
+  askScene,
+  describeScene,
+  drawScene,
+  renderScene,
+  type Scene,
+  type SceneKey,
+  type SceneQuestion,
+  sceneRandom,
+} from '@blip2/datasets';
 import { createFeatureStore, type FeatureStore, imageEncoder, openFeatureStore, writeFeatures } from '@blip2/datasets/node';
 import { imageProcessorOfSize } from '@blip2/image';
 import { processCaption } from '@blip2/tokenizers';
@@ -41,8 +51,34 @@ export async function openWorld(
     scene: drawScene({ seed, index }),
   }));
   const folder = join(storeFolder, `${seed}-${size}`);
+  // Complete stores have their name: any number of parts may read them at once.
+  if (!existsSync(folder)) {
+    const unfinished = `${folder} unfinished`;
+    await encodeScenes(scenes, visionFolder, vision, unfinished);
+    renameSync(unfinished, folder);
+  }
+  return {
+    seed,
+    size,
+    captions: scenes.map(({ key, scene }) =>
+      describeScene(scene, sceneRandom(key, 'captions')).map((text) => processCaption(text)),
+    ),
+    questions: scenes.map(({ key, scene }) => askScene(scene, sceneRandom(key, 'questions'), { count: QUESTIONS })),
+    features: await openFeatureStore(folder),
+    vision,
+  };
+}
+
+/** Writes the features of scenes; goes on where it was interrupted. */
+async function encodeScenes(
+  scenes: readonly { readonly key: SceneKey; readonly scene: Scene }[],
+  visionFolder: string,
+  vision: VisionTransformerConfig,
+  storeFolder: string,
+): Promise<void> {
   const tokens = 1 + (vision.imageSize / vision.patchSize) ** 2;
-  const store = await createFeatureStore(folder, { tokens, width: vision.width, dtype: 'F16', identity: { seed } });
+  const identity = { seed: scenes[0]!.key.seed };
+  const store = await createFeatureStore(storeFolder, { tokens, width: vision.width, dtype: 'F16', identity });
   const checkpoint = await openCheckpointFolder(visionFolder);
   const encoder = await createVisionEncoder(checkpoint.weights, vision, { engine: await onnxEngine({ cache: false }) });
   try {
@@ -56,16 +92,6 @@ export async function openWorld(
     encoder.dispose();
     checkpoint.dispose();
   }
-  return {
-    seed,
-    size,
-    captions: scenes.map(({ key, scene }) =>
-      describeScene(scene, sceneRandom(key, 'captions')).map((text) => processCaption(text)),
-    ),
-    questions: scenes.map(({ key, scene }) => askScene(scene, sceneRandom(key, 'questions'), { count: QUESTIONS })),
-    features: await openFeatureStore(folder),
-    vision,
-  };
 }
 
 /** Features of some scenes, `[rows, tokens, width]`. */

@@ -23,7 +23,7 @@ import { type Result, Results } from './results.ts';
  */
 const [root = '', seedText] = process.argv.slice(2);
 const folder = (...names: string[]): string => join(root, ...names);
-const STEPS = { stageOne: 300, stageTwo: 300, smallVision: 2000, smallLanguage: 1500 } as const;
+const STEPS = { stageOne: 250, stageTwo: 250, smallVision: 2000, smallLanguage: 1500 } as const;
 const IMAGES = { retrieval: 500, questions: 250 } as const;
 const VISION_SIZES = { vision: VISION, 'vision-small': SMALL_VISION } as const;
 
