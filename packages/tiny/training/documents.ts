@@ -76,14 +76,14 @@ export function t5Document(index: number): PromptAndTarget {
   const [caption] = captions;
   const draw = random();
   if (draw < 0.05) return splitPrefixed(caption, random);
-  if (draw < 0.45) return { prompt: random() < 0.5 ? before : `${before} a photo of`, target: caption };
-  if (draw < 0.6) {
+  if (draw < 0.5) return { prompt: random() < 0.5 ? before : `${before} a photo of`, target: caption };
+  if (draw < 0.65) {
     const { prompt, target } = splitPrefixed(caption, random);
     return { prompt: `${before} ${prompt}`, target };
   }
   const [{ text, answer }, other] = questions as [SceneQuestion, SceneQuestion | undefined];
   const asked = `Question: ${text} Short answer:`;
-  if (draw < 0.8 || other === undefined) return { prompt: `${before} ${asked}`, target: answer };
+  if (draw < 0.9 || other === undefined) return { prompt: `${before} ${asked}`, target: answer };
   const told = [`Question: ${text} Answer: ${answer}`, `Question: ${other.text} Answer: ${other.answer}`];
   return { prompt: `${(random() < 0.5 ? told : told.toReversed()).join(' ')} ${asked}`, target: answer };
 }

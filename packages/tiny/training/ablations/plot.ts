@@ -21,10 +21,9 @@ export function plotGroups(groups: readonly Group[]): string {
     const top = y + 6;
     for (const { name, values } of bars) {
       y += ROW;
-      const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
       parts.push(
         `<text x="${LEFT - 8}" y="${y}" text-anchor="end">${escape(name)}</text>`,
-        `<rect class="mean" x="${LEFT}" y="${y - 12}" width="${(place(mean) - LEFT).toFixed(1)}" height="15"/>`,
+        `<rect class="mean" x="${LEFT}" y="${y - 12}" width="${(place(mean(values)) - LEFT).toFixed(1)}" height="15"/>`,
         ...values.map((value) => `<circle class="seed" cx="${place(value).toFixed(1)}" cy="${y - 4.5}" r="3"/>`),
       );
     }
@@ -41,6 +40,10 @@ export function plotGroups(groups: readonly Group[]): string {
 ${parts.join('\n')}
 </svg>
 `;
+}
+
+export function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 function escape(text: string): string {

@@ -23,7 +23,7 @@ import { type Result, Results } from './results.ts';
  */
 const [root = '', seedText] = process.argv.slice(2);
 const folder = (...names: string[]): string => join(root, ...names);
-const STEPS = { stageOne: 250, stageTwo: 250, smallVision: 2000, smallLanguage: 1500 } as const;
+const STEPS = { stageOne: 200, stageTwo: 200, smallVision: 2000, smallLanguage: 1500 } as const;
 const IMAGES = { retrieval: 500, questions: 250 } as const;
 const VISION_SIZES = { vision: VISION, 'vision-small': SMALL_VISION } as const;
 
@@ -81,7 +81,7 @@ async function pretrain(part: string, train: (target: string) => Promise<void>):
 }
 
 async function runIn(target: string, vision: VisionPart, totalSteps: number) {
-  return { folder: target, world: await worldOf(vision), totalSteps, learningRate: 1e-3, batchSize: 64 };
+  return { folder: target, world: await worldOf(vision), totalSteps, learningRate: 2e-3, batchSize: 64 };
 }
 
 async function worldOf(vision: VisionPart): Promise<World> {
