@@ -17,7 +17,7 @@ import { trainingInputs } from './training-inputs.ts';
  */
 
 /** Changes when what is written changes, so that old files are not taken for new ones. */
-const VERSION = 'v3';
+const VERSION = 'v4';
 
 /** Rows of images and features; a comparison takes as many as it needs. */
 const BATCH = 8;

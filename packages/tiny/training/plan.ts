@@ -5,8 +5,6 @@ export interface PlannedPart {
   readonly steps: number;
   /** Parts that it begins with. */
   readonly needs: readonly string[];
-  /** The highest learning rate of a bridge. @default 1e-3 */
-  readonly rate?: number;
 }
 
 /** All that the published models are made of; a part stands behind those that it needs. */
@@ -14,12 +12,11 @@ export const PLAN: readonly PlannedPart[] = [
   { part: 'vision', steps: 4000, needs: [] },
   { part: 'opt', steps: 3600, needs: [] },
   { part: 'stage1', steps: 600, needs: ['vision'] },
-  { part: 't5', steps: 2500, needs: [] },
-  { part: 'stage2-opt', steps: 600, needs: ['stage1', 'opt'] },
-  { part: 'joint-opt', steps: 3500, needs: ['stage2-opt'] },
+  { part: 't5', steps: 4500, needs: [] },
+  { part: 'stage2-opt', steps: 500, needs: ['stage1', 'opt'] },
+  { part: 'joint-opt', steps: 3800, needs: ['stage2-opt'] },
   { part: 'stage2-t5', steps: 500, needs: ['stage1', 't5'] },
-  { part: 'joint-t5', steps: 2500, needs: ['stage2-t5'] },
-  { part: 'refine-opt', steps: 1500, needs: ['joint-opt'], rate: 5e-4 },
+  { part: 'joint-t5', steps: 2800, needs: ['stage2-t5'] },
 ];
 
 /** A published model: its name is that of its language model. */
@@ -30,6 +27,6 @@ export interface PublishedModel {
 }
 
 export const MODELS: readonly PublishedModel[] = [
-  { kind: 'opt', bridge: 'refine-opt' },
+  { kind: 'opt', bridge: 'joint-opt' },
   { kind: 't5', bridge: 'joint-t5' },
 ];

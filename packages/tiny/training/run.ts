@@ -13,7 +13,7 @@ import { openWorld, SEEDS } from './world.ts';
  * Trains one part: `node run.ts FOLDER PART STEPS [RATE] [SCENES]`, where PART is `vision`, `opt`, `t5`, `world`, `stage1`, or `stage2-`,
  * `caption-`, `question-`, `joint-` or `refine-` (`joint-` once more) with a language model. What a part begins with has to be in the folder.
  */
-const [root = '', part = '', stepsText, rateText = '1e-3', scenes = '40000'] = process.argv.slice(2);
+const [root = '', part = '', stepsText, rateText = '2e-3', scenes = '40000'] = process.argv.slice(2);
 const totalSteps = Number(stepsText);
 const folder = (name: string): string => join(root, name);
 

@@ -41,14 +41,11 @@ for (const { kind, bridge } of MODELS) {
 console.log(`all: ${minutesSince(begin)} minutes`);
 
 /** In a process of its own: its memory goes back when it is done. */
-async function train({ part, steps, rate }: PlannedPart): Promise<void> {
+async function train({ part, steps }: PlannedPart): Promise<void> {
   const began = performance.now();
   const script = fileURLToPath(new URL('run.ts', import.meta.url));
   const env = { ...process.env, TINY_THREADS: '1' };
-  const child = spawn(process.execPath, [script, root, part, `${steps}`, ...(rate === undefined ? [] : [`${rate}`])], {
-    stdio: 'inherit',
-    env,
-  });
+  const child = spawn(process.execPath, [script, root, part, `${steps}`], { stdio: 'inherit', env });
   const [status] = (await once(child, 'exit')) as [number | null];
   if (status !== 0) process.exit(status ?? 1);
   console.log(`${part}: ${minutesSince(began)} minutes`);

@@ -10,10 +10,10 @@ import {
   UNSEEN_SHAPES,
 } from '@blip2/datasets';
 
-/** What the image encoder is asked about each patch. Class 0 is the background. */
+/** What the image encoder is asked about each patch. Class 0 is the background, but its colour is told as well. */
 export const PATCH_TASKS: Readonly<Record<PatchTask, readonly string[]>> = {
   shape: [...KNOWN_SHAPES, ...UNSEEN_SHAPES],
-  color: COLOR_NAMES,
+  color: [...COLOR_NAMES, ...BACKGROUND_NAMES],
   size: SIZES,
   texture: TEXTURES,
   place: ['1', '2', '3', '4', '5'],
@@ -44,12 +44,17 @@ export function patchObjects({ objects }: Scene, grid: number): (SceneObject | u
   });
 }
 
-/** Class of each patch for a task: 0 for background, else 1 and the place of the word. */
-export function patchClasses({ objects }: Scene, patches: readonly (SceneObject | undefined)[], task: PatchTask): number[] {
+/** Class of each patch for a task: 0 for nothing to tell, else 1 and the place of the word. */
+export function patchClasses(
+  { objects, background }: Scene,
+  patches: readonly (SceneObject | undefined)[],
+  task: PatchTask,
+): number[] {
   const words: readonly string[] = PATCH_TASKS[task];
+  const nothing = task === 'color' ? 1 + COLOR_NAMES.length + BACKGROUND_NAMES.indexOf(background) : 0;
   const fromLeft = objects.toSorted((one, other) => one.x - other.x);
   const wordOf = (object: SceneObject): string => (task === 'place' ? `${1 + fromLeft.indexOf(object)}` : object[task]);
-  return patches.map((object) => (object === undefined ? 0 : 1 + words.indexOf(wordOf(object))));
+  return patches.map((object) => (object === undefined ? nothing : 1 + words.indexOf(wordOf(object))));
 }
 
 /** Where the centre of each patch's object lies from the patch's own, in patches; 0 where there is none. Pairs of x and y. */

@@ -4,37 +4,41 @@ import { readResults, type Result } from './results.ts';
 
 /** Prints the table of what `run.ts` wrote as Markdown and writes the plot: `node report.ts PLOT.svg RESULTS.json …`. */
 const [plotPath = '', ...resultsPaths] = process.argv.slice(2);
+const results = resultsPaths.flatMap(readResults);
+const measures = [...new Set(results.flatMap(({ scores }) => Object.keys(scores)))];
+const experiments = [...Map.groupBy(results, ({ stage, name }) => `${stage}: ${name}`)];
 
-/** One score of one experiment. */
-interface Measured {
-  readonly measure: string;
-  readonly name: string;
-  readonly value: number;
-  readonly share: string;
+const head = ['stage: experiment', ...measures.map((measure) => `${measure}, %`), 'trained'];
+const rows = experiments.map(([name, runs]) => {
+  const cells = measures.map((measure) => meanAndRange(valuesOf(runs, measure)));
+  return [name, ...cells, trainedShare(runs[0]!)];
+});
+console.log([head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n'));
+writeFileSync(
+  plotPath,
+  plotGroups(
+    measures.map((title) => ({
+      title,
+      bars: experiments.flatMap(([, runs]) => {
+        const values = valuesOf(runs, title);
+        return values.length === 0 ? [] : [{ name: runs[0]!.name, values }];
+      }),
+    })),
+  ),
+);
+
+function valuesOf(runs: readonly Result[], measure: string): number[] {
+  return runs.flatMap(({ scores }) => scores[measure] ?? []);
 }
 
-const measured = resultsPaths.flatMap(readResults).flatMap(measures);
-const rows: string[] = [];
-const groups = [...Map.groupBy(measured, ({ measure }) => measure)].map(([title, some]) => ({
-  title,
-  bars: [...Map.groupBy(some, ({ name }) => name)].map(([name, runs]) => {
-    const values = runs.map(({ value }) => value);
-    const each = values.map((value) => value.toFixed(1)).join(', ');
-    rows.push(`| ${title} | ${name} | ${mean(values).toFixed(1)} | ${each} | ${runs[0]!.share} |`);
-    return { name, values };
-  }),
-}));
-console.log(['| % | experiment | mean | seeds | trained |', '| --- | --- | --- | --- | --- |', ...rows].join('\n'));
-writeFileSync(plotPath, plotGroups(groups));
+/** As "94.0 (93.4–94.6)". */
+function meanAndRange(values: readonly number[]): string {
+  if (values.length === 0) return '';
+  return `${mean(values).toFixed(1)} (${Math.min(...values).toFixed(1)}–${Math.max(...values).toFixed(1)})`;
+}
 
-function measures({ stage, name, scores, trained, parameters }: Result): Measured[] {
-  const share = `${millions(trained)} of ${millions(parameters)} M (${((100 * trained) / parameters).toFixed(0)} %)`;
-  return Object.entries(scores).map(([score, value]) => ({
-    measure: stage === 1 ? `R@1, ${score}` : 'VQA accuracy, zero-shot',
-    name,
-    value,
-    share,
-  }));
+function trainedShare({ trained, parameters }: Result): string {
+  return `${millions(trained)} of ${millions(parameters)} M (${((100 * trained) / parameters).toFixed(0)} %)`;
 }
 
 function millions(count: number): string {

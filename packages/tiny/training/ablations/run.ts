@@ -1,5 +1,5 @@
 import '@tensorflow/tfjs';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { openCheckpointFolder } from '@blip2/checkpoints/node';
 import { type Blip2, inspectCheckpoint, loadBlip2 } from 'blip2/node';
@@ -51,10 +51,10 @@ async function runStageOne({ name, options, vision }: StageOneExperiment, seed: 
   );
   const { contrast, matching } = result;
   const scores = {
-    'image to text': contrast.text.r1,
-    'text to image': contrast.image.r1,
-    'image to text, matched': matching.text.r1,
-    'text to image, matched': matching.image.r1,
+    'R@1 image → text': contrast.text.r1,
+    'R@1 text → image': contrast.image.r1,
+    'R@1 image → text, matched': matching.text.r1,
+    'R@1 text → image, matched': matching.image.r1,
   };
   return { stage: 1, name, seed, scores, ...parameters };
 }
@@ -69,7 +69,7 @@ async function runStageTwo({ name, from, language, vision }: StageTwoExperiment,
   const annotations = heldOut.annotations.slice(0, 4 * IMAGES.questions);
   const parts = { vision: folder(vision), visionSize: VISION_SIZES[vision], bridge, language: folder(language) };
   const { result, ...parameters } = await withModel(parts, seed, (model) => answerScores(model, { questions, annotations }, 5));
-  return { stage: 2, name, seed, scores: { answers: result.overall }, ...parameters };
+  return { stage: 2, name, seed, scores: { 'zero-shot VQA': result.overall }, ...parameters };
 }
 
 function stageOneFolder(name: string, seed: number): string {
@@ -96,6 +96,7 @@ async function worldOf(vision: VisionPart): Promise<World> {
 /** Joins the parts for a moment. */
 async function withModel<Scores>(parts: ModelParts, seed: number, score: (model: Blip2) => Promise<Scores>) {
   const target = folder('ablations', `model, ${seed}`);
+  rmSync(target, { recursive: true, force: true }); // another language model has other files
   mkdirSync(target, { recursive: true });
   await writeModel(target, parts);
   const checkpoint = await openCheckpointFolder(target);
