@@ -180,7 +180,6 @@ function makeBatch(rows: readonly number[]) {
     writePixels(scene, images, place * PIXELS);
     const patches = patchObjects(scene, GRID);
     for (const task of TASKS) classes[task]!.push(...patchClasses(scene, patches, task));
-    classes['background']!.push(IMAGE_TASKS.background.indexOf(scene.background));
     classes['objects']!.push(scene.objects.length - 1);
     offsets.push(...centreOffsets(patches, GRID));
     markCoveredCells(scene, GRID, covered, place * cells);

@@ -10,21 +10,24 @@ import {
   UNSEEN_SHAPES,
 } from '@blip2/datasets';
 
-/** What the image encoder is asked about each patch. Class 0 is the background, but its colour is told as well. */
+/** What the image encoder is asked about each patch: of an object, where class 0 is none, and of the background, wherever it is. */
 export const PATCH_TASKS: Readonly<Record<PatchTask, readonly string[]>> = {
   shape: [...KNOWN_SHAPES, ...UNSEEN_SHAPES],
-  color: [...COLOR_NAMES, ...BACKGROUND_NAMES],
+  color: COLOR_NAMES,
   size: SIZES,
   texture: TEXTURES,
   place: ['1', '2', '3', '4', '5'],
+  background: BACKGROUND_NAMES,
 };
 
-/** What an object is like, and its number from the left: by that the queries of a Q-Former tell objects apart. */
-export type PatchTask = 'shape' | 'color' | 'size' | 'texture' | 'place';
+/**
+ * What an object is like, and its number from the left: by that the queries of a Q-Former tell objects apart. Every patch tells the
+ * background: queries that have learned to look at objects alone never find it elsewhere.
+ */
+export type PatchTask = 'shape' | 'color' | 'size' | 'texture' | 'place' | 'background';
 
 /** And about the whole image, whose class token answers. */
-export const IMAGE_TASKS: Readonly<Record<'background' | 'objects', readonly string[]>> = {
-  background: BACKGROUND_NAMES,
+export const IMAGE_TASKS: Readonly<Record<'objects', readonly string[]>> = {
   objects: ['1', '2', '3', '4', '5'],
 };
 
@@ -51,10 +54,10 @@ export function patchClasses(
   task: PatchTask,
 ): number[] {
   const words: readonly string[] = PATCH_TASKS[task];
-  const nothing = task === 'color' ? 1 + COLOR_NAMES.length + BACKGROUND_NAMES.indexOf(background) : 0;
+  if (task === 'background') return patches.map(() => 1 + words.indexOf(background));
   const fromLeft = objects.toSorted((one, other) => one.x - other.x);
   const wordOf = (object: SceneObject): string => (task === 'place' ? `${1 + fromLeft.indexOf(object)}` : object[task]);
-  return patches.map((object) => (object === undefined ? nothing : 1 + words.indexOf(wordOf(object))));
+  return patches.map((object) => (object === undefined ? 0 : 1 + words.indexOf(wordOf(object))));
 }
 
 /** Where the centre of each patch's object lies from the patch's own, in patches; 0 where there is none. Pairs of x and y. */
