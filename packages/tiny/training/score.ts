@@ -1,5 +1,4 @@
 import '@tensorflow/tfjs';
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadBlip2 } from 'blip2/node';
 import { captionScores } from './scores/captions.ts';
@@ -15,7 +14,6 @@ const folder = (name: string): string => join(root, name);
 const [stage, kind] = part.split('-');
 const task = stage === 'refine' ? 'joint' : stage;
 const language = kind === undefined ? undefined : folder(kind);
-mkdirSync(folder(`model-${part}`), { recursive: true });
 await writeModel(folder(`model-${part}`), { vision: folder('vision'), bridge: folder(part), language });
 using model = await loadBlip2(folder(`model-${part}`));
 const heldOut = await openHeldOut(folder('held-out'));

@@ -34,7 +34,6 @@ for (;;) {
 }
 for (const { kind, bridge } of MODELS) {
   const target = join(models, kind);
-  mkdirSync(target, { recursive: true });
   await writeModel(target, { vision: folder('vision'), bridge: folder(bridge), language: folder(kind) });
   console.log(`${target}: written`);
 }

@@ -22,7 +22,7 @@ export const PATCH_TASKS: Readonly<Record<PatchTask, readonly string[]>> = {
 
 /**
  * What an object is like, and its number from the left: by that the queries of a Q-Former tell objects apart. Every patch tells the
- * background: queries that have learned to look at objects alone never find it elsewhere.
+ * background: queries that have learned to look at objects alone may not find it elsewhere.
  */
 export type PatchTask = 'shape' | 'color' | 'size' | 'texture' | 'place' | 'background';
 

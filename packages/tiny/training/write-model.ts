@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openCheckpointFolder, writeWeights } from '@blip2/checkpoints/node';
 import { type Checkpoint, CLIP_MEAN, CLIP_STANDARD_DEVIATION, readCheckpointJson, renamedWeight, type Weight } from '@blip2/core';
@@ -18,7 +18,7 @@ export interface ModelParts {
   readonly visionSize?: VisionTransformerConfig;
 }
 
-/** Writes a model in the Hub's layout, in half precision. */
+/** Writes a model in the Hub's layout, in half precision, into a folder that is made if needed; no tokeniser of a model that was there stays. */
 export async function writeModel(folder: string, parts: ModelParts): Promise<void> {
   const [vision, bridge] = [await openCheckpointFolder(parts.vision), await openCheckpointFolder(parts.bridge)];
   const language = parts.language === undefined ? undefined : await openCheckpointFolder(parts.language);
@@ -28,6 +28,9 @@ export async function writeModel(folder: string, parts: ModelParts): Promise<voi
       ...weightsOf(bridge),
       ...(language === undefined ? [] : weightsOf(language).map(languageWeight)),
     ];
+    mkdirSync(folder, { recursive: true });
+    // Language models of two kinds have files of different names.
+    for (const name of TOKENIZER_FILES) rmSync(join(folder, name), { force: true });
     await writeWeights(folder, weights, { dtype: 'F16', overwrite: true });
     const readsText = bridge.weights.get('embeddings.word_embeddings.weight') !== undefined;
     const textConfig = language && ((await readCheckpointJson(language, 'config.json')) as Record<string, unknown>);

@@ -1,5 +1,5 @@
 /** One thing that was measured, of several experiments. */
-export interface Group {
+interface Group {
   readonly title: string;
   readonly bars: readonly { readonly name: string; /** In percent, one a seed. */ readonly values: readonly number[] }[];
 }

@@ -1,5 +1,5 @@
 import '@tensorflow/tfjs';
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { openCheckpointFolder } from '@blip2/checkpoints/node';
 import { type Blip2, inspectCheckpoint, loadBlip2 } from 'blip2/node';
@@ -96,8 +96,6 @@ async function worldOf(vision: VisionPart): Promise<World> {
 /** Joins the parts for a moment. */
 async function withModel<Scores>(parts: ModelParts, seed: number, score: (model: Blip2) => Promise<Scores>) {
   const target = folder('ablations', `model, ${seed}`);
-  rmSync(target, { recursive: true, force: true }); // another language model has other files
-  mkdirSync(target, { recursive: true });
   await writeModel(target, parts);
   const checkpoint = await openCheckpointFolder(target);
   const { parameters, trainable: trained } = await inspectCheckpoint(checkpoint);
